@@ -1,0 +1,241 @@
+"""Our upload beside ``curl -T``, in one run, to a sink that reads and forgets, with the same chunks.
+
+    python benchmarks/upload.py [--rounds 5] [--megabytes 60 512 4000]
+
+The two take turns. For curl, time and CPU are those of its whole process, which starts in milliseconds. For us they
+are those of the upload, on a client that is already there: in a task the upload follows two other calls. Memory is
+the peak over what our process had after its imports, the making of the client included.
+"""
+
+import argparse
+import json
+import os
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tiktok_provider.api.chunks import ChunkPlan, plan_chunks
+
+BUFFER = 1 << 20
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One upload by one client."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+# --- the sink -------------------------------------------------------------------------------------------------
+
+
+def serve_sink(listener: socket.socket) -> None:
+    """Accept uploads for ever; each connection has a thread."""
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=_swallow, args=(connection,), daemon=True).start()
+
+
+def _swallow(connection: socket.socket) -> None:
+    """Read requests and answer 206, or 201 for the one with the last byte; the bytes go nowhere."""
+    buffer = bytearray(BUFFER)
+    with connection:
+        while head := _read_head(connection):
+            lines, begun = head
+            headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
+            if headers.get("expect"):
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            left = int(headers["content-length"]) - begun
+            while left > 0:
+                read = connection.recv_into(buffer, min(left, BUFFER))
+                if not read:
+                    return
+                left -= read
+            _, _, span = headers["content-range"].partition(" ")
+            last, total = span.partition("-")[2].split("/")
+            status = "201 Created" if int(last) + 1 == int(total) else "206 Partial Content"
+            connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+
+def _read_head(connection: socket.socket) -> tuple[list[str], int] | None:
+    """Return the lines of one request's head, and how many bytes of its body came along."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            return None
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    return head.decode("latin-1").split("\r\n"), len(body)
+
+
+@contextmanager
+def sink() -> Iterator[str]:
+    """Run the sink in a process of its own, and give its URL."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        pid = os.fork()
+        if pid == 0:
+            serve_sink(listener)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+
+
+# --- the two clients ------------------------------------------------------------------------------------------
+
+
+def curl(url: str, plan: ChunkPlan, folder: Path) -> Measure:
+    """Upload with one curl process, a ``-T`` for each chunk, on one connection."""
+    config = folder / "curl.config"
+    config.write_text("\nnext\n".join(_curl_lines(url, plan, folder)))
+    before, start = _children_cpu(), time.monotonic()
+    process = subprocess.Popen(["curl", "--silent", "--show-error", "--fail", "--config", str(config)])
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"curl failed with status {status}")
+    return Measure(time.monotonic() - start, _children_cpu() - before, usage.ru_maxrss * 1024)
+
+
+def _curl_lines(url: str, plan: ChunkPlan, folder: Path) -> Iterator[str]:
+    for chunk in plan.chunks():
+        # curl sends whole files, so there is a sparse one of each length.
+        part = folder / f"part-{chunk.size}"
+        if not part.exists():
+            with part.open("wb") as file:
+                file.truncate(chunk.size)
+        yield (
+            f'url = "{url}/upload"\nupload-file = "{part}"\nsilent\nfail\n'
+            f'header = "Content-Type: video/mp4"\nheader = "Expect:"\n'
+            f'header = "Content-Range: bytes {chunk.first}-{chunk.last}/{plan.size}"'
+        )
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def ours(url: str, plan: ChunkPlan, video: Path) -> Measure:
+    """Upload in a fresh process with the code that the operator runs."""
+    environment = {
+        **os.environ,
+        "AIRFLOW__TIKTOK__ALLOWED_HOSTS": url,
+        "AIRFLOW_CONN_TIKTOK_BENCHMARK": json.dumps(
+            {
+                "conn_type": "tiktok",
+                "login": "fake-key",
+                "password": "fake-secret",
+                "host": url,
+                "extra": {"access_token": "fake-token"},
+            }
+        ),
+    }
+    command = [sys.executable, __file__, "--upload", url, str(video), str(plan.size)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+    return Measure(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def upload(url: str, video: str, size: int) -> None:
+    """Run in the process of its own: upload, and print the measure as JSON."""
+    from tiktok_provider.hooks.tiktok import TikTokHook
+    from tiktok_provider.publishing.uploading import Upload
+    from tiktok_provider.publishing.video_file import VideoFile
+
+    def send(hook: TikTokHook, plan: ChunkPlan) -> None:
+        sender = Upload(hook, VideoFile(video), plan, f"{url}/upload")
+        for chunk in plan.chunks():
+            sender.send(chunk)
+
+    base = _reset_peak()
+    with TikTokHook("tiktok_benchmark") as hook:
+        # A real upload follows creator_info and init on the same client, so a byte goes first.
+        send(hook, ChunkPlan(1, 1, 1))
+        cpu, start = time.process_time(), time.monotonic()
+        send(hook, plan_chunks(size))
+        seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu
+    measure = Measure(seconds, cpu_seconds, _peak() - base)
+    print(json.dumps(asdict(measure)))
+
+
+def _reset_peak() -> int:
+    """Let the kernel forget the peak so far, and return what is in memory now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status_bytes("VmRSS")
+
+
+def _peak() -> int:
+    return _status_bytes("VmHWM")
+
+
+def _status_bytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+# --- the run --------------------------------------------------------------------------------------------------
+
+
+def compare(url: str, size: int, rounds: int, folder: Path) -> str:
+    """Return one row of the table."""
+    video = folder / f"{size}.mp4"
+    with video.open("wb") as file:
+        file.write(b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00isomiso2")
+        file.truncate(size)
+    plan = plan_chunks(size)
+    pairs = []
+    for number in range(rounds + 1):
+        pair = ours(url, plan, video), curl(url, plan, folder)
+        # The first round warms the page cache.
+        if number:
+            pairs.append(pair)
+    ratios = [theirs.seconds / mine.seconds for mine, theirs in pairs]
+    mine, theirs = zip(*pairs, strict=True)
+    gigabytes = size / 1e9
+    return (
+        f"| {size / 1e6:,.0f} MB, {plan.count} chunks"
+        f" | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        f" | {_median_speed(size, mine):,.0f} | {_median_speed(size, theirs):,.0f}"
+        f" | {statistics.median(m.cpu_seconds for m in mine) / gigabytes:.2f}"
+        f" | {statistics.median(m.cpu_seconds for m in theirs) / gigabytes:.2f}"
+        f" | {max(m.peak_bytes for m in mine) / 1e6:.1f} |"
+    )
+
+
+def _median_speed(size: int, measures: tuple[Measure, ...]) -> float:
+    return statistics.median(size / m.seconds / 1e6 for m in measures)
+
+
+def main() -> None:
+    """Measure and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--megabytes", type=int, nargs="+", default=[60, 512, 4000])
+    parser.add_argument("--upload", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.upload:
+        upload(arguments.upload[0], arguments.upload[1], int(arguments.upload[2]))
+        return
+    print(
+        "| file | throughput, ours / curl: median (min to max) | ours, MB/s | curl, MB/s"
+        " | our CPU s/GB | curl's CPU s/GB | our peak over the base, MB |\n|---|---|---|---|---|---|---|"
+    )
+    with tempfile.TemporaryDirectory() as folder, sink() as url:
+        for megabytes in arguments.megabytes:
+            print(compare(url, megabytes * 1_000_000, arguments.rounds, Path(folder)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""The two drivers: they run a call's generator on an HTTP client and repeat what is safe to repeat."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    Retrying,
+    retry_any,
+    retry_if_exception,
+    retry_if_result,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
+
+from tiktok_provider.api.calls import Answer, Call, Request, token_is_spent
+from tiktok_provider.exceptions import UnreachableError
+
+T = TypeVar("T")
+
+# An upload may be slow; reading an API's answer should not take this long.
+TIMEOUT = httpx.Timeout(connect=10, read=30, write=60, pool=10)
+MAX_TRIES = 4
+# Raised before a single byte of the request could have left.
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class _HideUploadTokens(logging.Filter):
+    """httpx logs every URL whole at INFO. Those of uploads carry a token, so they lose their query."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record, and let it pass."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                argument.copy_with(query=None)
+                if isinstance(argument, httpx.URL) and b"token" in argument.query
+                else argument
+                for argument in record.args
+            )
+        return True
+
+
+logging.getLogger("httpx").addFilter(_HideUploadTokens())
+
+
+class SyncDriver:
+    """Runs calls on an ``httpx.Client``.
+
+    :param client: its ``base_url`` is the API's.
+    :param token: gives the access token for authorized requests. It is called with None at first; once more with a
+        token that TikTok no longer accepts, and then returns a newer one, or None if there is none.
+    :param sleep: waits between tries, in seconds.
+    """
+
+    def __init__(
+        self,
+        client: httpx.Client,
+        token: Callable[[str | None], str | None] = lambda spent: None,  # noqa: ARG005
+        *,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._token = token
+        self._sleep = sleep or time.sleep
+
+    def run(self, call: Call[T]) -> T:
+        """Drive one call to its value.
+
+        :raises UnreachableError: if no answer came after the tries that are safe.
+        :raises TikTokError: what the call itself raises.
+        """
+        request = next(call)
+        while True:
+            token = self._token(None) if request.authorized else None
+            answer = self._answer(request, token)
+            if token and token_is_spent(answer) and (newer := self._token(token)):
+                answer = self._answer(request, newer)
+            try:
+                request = call.send(answer)
+            except StopIteration as done:
+                value: T = done.value
+                return value
+
+    def _answer(self, request: Request, token: str | None) -> Answer:
+        doubt = _Doubt()
+        try:
+            retrying = Retrying(**_retry_options(request, doubt), sleep=self._sleep)
+            answer: Answer = retrying(self._send, request, token)
+        except httpx.RequestError as error:
+            raise _unreachable(request, error, doubt) from None
+        return replace(answer, repeated=doubt.raised)
+
+    def _send(self, request: Request, token: str | None) -> Answer:
+        body = request.body() if request.body else None
+        response = self._client.request(**_arguments(request, token), content=body)
+        return Answer(response.status_code, response.headers, response.content)
+
+
+class AsyncDriver:
+    """Runs calls on an ``httpx.AsyncClient``; see ``SyncDriver``."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        token: Callable[[str | None], Awaitable[str | None]] | None = None,
+        *,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
+    ) -> None:
+        self._client = client
+        self._token = token or _no_token
+        self._sleep = sleep or asyncio.sleep
+
+    async def run(self, call: Call[T]) -> T:
+        """Drive one call to its value; see ``SyncDriver.run``."""
+        request = next(call)
+        while True:
+            token = await self._token(None) if request.authorized else None
+            answer = await self._answer(request, token)
+            if token and token_is_spent(answer) and (newer := await self._token(token)):
+                answer = await self._answer(request, newer)
+            try:
+                request = call.send(answer)
+            except StopIteration as done:
+                value: T = done.value
+                return value
+
+    async def _answer(self, request: Request, token: str | None) -> Answer:
+        doubt = _Doubt()
+        try:
+            retrying = AsyncRetrying(**_retry_options(request, doubt), sleep=self._sleep)
+            answer: Answer = await retrying(self._send, request, token)
+        except httpx.RequestError as error:
+            raise _unreachable(request, error, doubt) from None
+        return replace(answer, repeated=doubt.raised)
+
+    async def _send(self, request: Request, token: str | None) -> Answer:
+        body = _as_async(request) if request.body else None
+        response = await self._client.request(**_arguments(request, token), content=body)
+        return Answer(response.status_code, response.headers, response.content)
+
+
+async def _no_token(spent: str | None) -> str | None:  # noqa: ARG001
+    return None
+
+
+async def _as_async(request: Request) -> AsyncIterator[bytes]:
+    for piece in request.body() if request.body else ():
+        yield piece
+
+
+def _arguments(request: Request, token: str | None) -> dict[str, Any]:
+    headers = dict(request.headers)
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    return {
+        "method": request.method,
+        "url": request.url,
+        "params": request.query or None,
+        "headers": headers,
+        "json": request.json,
+        "data": request.form,
+    }
+
+
+@dataclass
+class _Doubt:
+    """Whether a try that failed may have been processed all the same."""
+
+    raised: bool = False
+
+    def note(self, state: RetryCallState) -> None:
+        assert state.outcome is not None
+        if not isinstance(state.outcome.exception(), NEVER_SENT):
+            self.raised = True
+
+
+def _retry_options(request: Request, doubt: _Doubt) -> dict[str, Any]:
+    def worth_repeating(error: BaseException) -> bool:
+        return isinstance(error, NEVER_SENT) or (request.repeatable and isinstance(error, httpx.RequestError))
+
+    def server_failed(answer: Answer) -> bool:
+        return request.repeatable and answer.status >= 500
+
+    return {
+        "stop": stop_after_attempt(MAX_TRIES),
+        "wait": wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5),
+        "retry": retry_any(retry_if_exception(worth_repeating), retry_if_result(server_failed)),
+        "before_sleep": doubt.note,
+        # After the last try its outcome counts, be it an answer or an exception.
+        "retry_error_callback": _last_outcome,
+    }
+
+
+def _last_outcome(state: RetryCallState) -> Answer:
+    assert state.outcome is not None
+    answer: Answer = state.outcome.result()
+    return answer
+
+
+def _unreachable(request: Request, error: httpx.RequestError, doubt: _Doubt) -> UnreachableError:
+    """Name the host and the kind of failure; httpx's own text could repeat a signed URL."""
+    try:
+        host = urlsplit(str(error.request.url)).netloc
+    except RuntimeError:  # httpx has not got as far as a request
+        host = "TikTok"
+    return UnreachableError(
+        f"No answer from {host} to {request.place} ({type(error).__name__}) after up to {MAX_TRIES} tries."
+        " Check the network and proxy settings of this machine.",
+        maybe_processed=doubt.raised or not isinstance(error, NEVER_SENT),
+    )

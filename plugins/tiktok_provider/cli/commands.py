@@ -1,0 +1,110 @@
+"""The commands; ``definition`` says what they take."""
+
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from airflow.utils.platform import getuser
+
+from tiktok_provider.cli import settling
+from tiktok_provider.cli.connecting import connect
+from tiktok_provider.cli.terminal import command, finish, print_rows, tell
+from tiktok_provider.doctor.examination import examine_installation
+from tiktok_provider.store.accounts import AccountStore
+from tiktok_provider.store.client import InProcessStore
+from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
+from tiktok_provider.store.posts import PostStore
+from tiktok_provider.store.tokens import TokenState
+
+# Seconds; longer than the lease of somebody who refreshes, and than the pause after a suspicious answer.
+LONGEST_WAIT = 180.0
+
+
+@command()
+def tiktok_connect(args: Namespace) -> None:
+    """Connect an account."""
+    print_rows([connect(args)], args.output)
+
+
+@command()
+def tiktok_accounts(args: Namespace) -> None:
+    """List the accounts."""
+    print_rows([asdict(account) for account in finish(AccountStore().accounts())], args.output)
+
+
+@command()
+def tiktok_refresh(args: Namespace) -> None:
+    """Get a new token set; waits while somebody else is at it."""
+    with InProcessStore(args.conn_id) as store:
+        seen = store.look().generation
+        waited = 0.0
+        while not isinstance(outcome := store.refresh(seen), TokenState):
+            if waited >= LONGEST_WAIT:
+                raise StoreBusyError(
+                    f"Others have been refreshing {args.conn_id!r} for {waited:.0f} s. Repeat it."
+                )
+            tell(
+                f"Somebody else is refreshing, or TikTok needs a pause: going on in {outcome.retry_in:.0f} s."
+            )
+            time.sleep(outcome.retry_in)
+            waited += outcome.retry_in
+    print_rows([asdict(outcome)], args.output)
+
+
+@command()
+def tiktok_disconnect(args: Namespace) -> None:
+    """Take the access away and wipe the tokens."""
+    done = finish(AccountStore().disconnect(args.conn_id, actor=getuser()))
+    print_rows([asdict(done)], args.output)
+    if done.first_set_remains:
+        tell(
+            f"Delete the tokens from connection {args.conn_id!r} where it is defined; the store cannot reach them."
+        )
+    if not done.revoked:
+        raise SystemExit(
+            "TikTok did not take the access away. The owner of the account removes the app in TikTok's settings."
+        )
+
+
+@command()
+def tiktok_prune(args: Namespace) -> None:
+    """Delete what is no longer needed."""
+    deleted = {"nonces": finish(AccountStore().prune()), "attempts": finish(PostStore().prune())}
+    print_rows([{"what": what, "deleted": count} for what, count in deleted.items()], args.output)
+
+
+@command()
+def tiktok_posts(args: Namespace) -> None:
+    """List the posts on record."""
+    print_rows(settling.posts(args), args.output)
+
+
+@command()
+def tiktok_resolve(args: Namespace) -> None:
+    """Settle an uncertain post."""
+    print_rows([settling.resolve(args)], args.output)
+
+
+@command()
+def tiktok_forget(args: Namespace) -> None:
+    """Delete the record of a post."""
+    print_rows([settling.forget(args)], args.output)
+
+
+@command(check_db=False)
+def tiktok_doctor(args: Namespace) -> None:
+    """Examine the installation."""
+    conn_ids = [args.conn_id] if args.conn_id else _known_conn_ids()
+    findings = examine_installation(conn_ids, args.redirect_uri)
+    print_rows([asdict(finding) for finding in findings], args.output)
+    if any(finding.failed for finding in findings):
+        raise SystemExit(1)
+
+
+def _known_conn_ids() -> Sequence[str]:
+    try:
+        return [account.conn_id for account in finish(AccountStore().accounts())]
+    except (StoreBusyError, StoreNotReadyError):
+        # The check of the tables says so.
+        return ()

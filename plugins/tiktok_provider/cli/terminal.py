@@ -1,0 +1,83 @@
+"""How commands talk: data to standard output, all else to standard error."""
+
+import functools
+import os
+import sys
+from argparse import Namespace
+from asyncio import run
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, TypeVar
+
+from airflow.cli.simple_table import AirflowConsole
+from airflow.utils.cli import action_cli, suppress_logs_and_warning
+from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+from rich.markup import escape
+
+from tiktok_provider.exceptions import TikTokError
+
+T = TypeVar("T")
+Command = Callable[[Namespace], None]
+
+
+def command(*, check_db: bool = True) -> Callable[[Command], Command]:
+    """Make a function a command of Airflow's: written to the audit log, quiet, with errors as sentences.
+
+    :param check_db: refuse to start if Airflow's database is not migrated.
+    """
+
+    def decorate(function: Command) -> Command:
+        @functools.wraps(function)
+        def explained(args: Namespace) -> None:
+            # As in Airflow's own commands: Connections are read from the database too.
+            os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+            try:
+                function(args)
+            except TikTokError as error:
+                raise SystemExit(str(error)) from None
+
+        quiet = suppress_logs_and_warning(providers_configuration_loaded(explained))
+        decorated: Command = action_cli(check_db=check_db)(quiet)
+        return decorated
+
+    return decorate
+
+
+def tell(text: str) -> None:
+    """Say something to the person at the terminal."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], output: str) -> None:
+    """Print data.
+
+    :param output: ``table``, ``json``, ``yaml`` or ``plain``.
+    """
+    AirflowConsole().print_as([_shown(row, output) for row in rows], output)
+
+
+def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run something to its end even if Ctrl-C is pressed meanwhile: what TikTok answers must not be lost."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(run, work).result()
+
+
+def _shown(row: Mapping[str, object], output: str) -> dict[str, object]:
+    shown = {name: _plain(value) for name, value in row.items()}
+    if output in ("json", "yaml"):
+        return shown
+    texts = {name: _text(value) for name, value in shown.items()}
+    # Rich would take "[tiktok]" for markup.
+    return {name: escape(text) for name, text in texts.items()} if output == "table" else {**texts}
+
+
+def _plain(value: object) -> object:
+    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Checks of everything that publishing needs, from wherever they run, and of the accounts' health."""

@@ -1,0 +1,137 @@
+"""Can this account publish?"""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+from tiktok_provider.api.oauth import refresh_tokens
+from tiktok_provider.api.redirect_uri import platform_of
+from tiktok_provider.doctor.findings import Check, ConcernError
+from tiktok_provider.exceptions import ConnectionSettingsError, OAuthError
+from tiktok_provider.hooks.tiktok import TikTokHook
+from tiktok_provider.store.calling import call_tiktok
+from tiktok_provider.store.client import HttpStore, open_store
+from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError
+from tiktok_provider.store.tokens import EXPIRING, TokenState
+
+# What TikTok's token endpoint says of a token that it does not know, to an app that it does.
+_APP_IS_KNOWN = "invalid_grant"
+_NO_TOKEN = "rft.airflow-tiktok-doctor-asks-with-a-token-that-cannot-exist"
+_PUBLISHING = ("video.publish", "video.upload")
+
+
+class ExaminedAccount:
+    """An account under examination. Close it after use, or use it in a ``with`` statement.
+
+    :param redirect_uri: as registered at TikTok.
+    """
+
+    def __init__(self, conn_id: str, redirect_uri: str = "") -> None:
+        self.conn_id = conn_id
+        self.redirect_uri = redirect_uri
+        self.hook = TikTokHook(conn_id)
+
+    @cached_property
+    def state(self) -> TokenState:
+        """What the store knows of its tokens."""
+        with open_store(self.conn_id, self.hook.account.client_secret) as store:
+            return store.look()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.hook.close()
+
+
+def connection(account: ExaminedAccount) -> str:
+    """Is the Connection there, and complete?"""
+    return f"The API is at {account.hook.account.base_url}."
+
+
+def redirect_uri(account: ExaminedAccount) -> str:
+    """Would TikTok take the redirect URI?"""
+    platform = platform_of(account.redirect_uri)
+    return f"{account.redirect_uri} fits a {platform} app; it must be registered at TikTok to the letter."
+
+
+def client_secret(account: ExaminedAccount) -> str:
+    """Does TikTok know the app? Asked with a refresh token that cannot exist, so that nothing can come of it."""
+    app = account.hook.account
+    try:
+        asyncio.run(call_tiktok(app.base_url, refresh_tokens(app.client_key, app.client_secret, _NO_TOKEN)))
+    except OAuthError as error:
+        if error.code != _APP_IS_KNOWN:
+            raise
+    return "TikTok accepts the client key and the client secret."
+
+
+def same_connection(account: ExaminedAccount) -> str:
+    """Does the API server read the same Connection? It proves requests with the client secret."""
+    # What it says of the account comes after the proof; the next check asks for it.
+    told_after_proof = (AccountNotConnectedError, AccountDeadError)
+    with HttpStore(account.conn_id, account.hook.account.client_secret) as store, suppress(*told_after_proof):
+        store.look()
+    return "The API server reads the same connection."
+
+
+def tokens(account: ExaminedAccount) -> str:
+    """Is there a token set?"""
+    state = account.state
+    return f"Token set {state.generation}; its access token ends on {_day(state.access_expires_at)}."
+
+
+def consent_end(account: ExaminedAccount) -> str:
+    """How long will the account live without a person?"""
+    end = account.state.refresh_expires_at
+    if end - datetime.now(UTC) < EXPIRING:
+        raise ConcernError(
+            f"The refresh token ends on {_day(end)}. The owner of the account connects it again before:"
+            f" airflow tiktok connect {account.conn_id}"
+        )
+    return f"The account lives until {_day(end)} without a person."
+
+
+def scopes(account: ExaminedAccount) -> str:
+    """Was enough granted to publish?"""
+    granted = sorted(account.state.scope.replace(",", " ").split())
+    missing = [scope for scope in _PUBLISHING if scope not in granted]
+    if granted and missing == list(_PUBLISHING):
+        raise ConnectionSettingsError(
+            f"Neither video.publish nor video.upload was granted, but {', '.join(granted)}. The owner of the account"
+            f" grants it: airflow tiktok connect {account.conn_id}"
+        )
+    if "video.publish" in missing and granted:
+        raise ConcernError(f"video.publish was not granted: drafts only. Granted: {', '.join(granted)}.")
+    return f"Granted: {', '.join(granted) or 'unknown'}."
+
+
+def token_works(account: ExaminedAccount) -> str:
+    """Does TikTok take the token? Refreshes it if it must be."""
+    if "video.publish" in account.state.scope:
+        info = account.hook.creator_info()
+        return f"@{info.creator_username} may post as {', '.join(info.privacy_level_options)}."
+    return (
+        f"TikTok knows the account as {account.hook.user_info(('open_id', 'display_name')).display_name!r}."
+    )
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+CONNECTION = Check("connection", connection)
+REDIRECT_URI = Check("redirect URI", redirect_uri)
+AT_TIKTOK: tuple[Check[ExaminedAccount], ...] = (
+    Check("client secret", client_secret, needs=("connection",)),
+    Check("same connection", same_connection, needs=("connection", "API server", "tables", "Fernet key")),
+    Check("tokens", tokens, needs=("connection", "tables", "Fernet key")),
+    Check("consent's end", consent_end, needs=("tokens",)),
+    Check("scopes", scopes, needs=("tokens",)),
+    Check("token works", token_works, needs=("client secret", "tokens", "scopes")),
+)

@@ -1,0 +1,66 @@
+"""Checks where Airflow's database is at hand: on the command line and in ``dag.test()``, not in workers."""
+
+from airflow.jobs.job import Job, JobState
+from airflow.models.crypto import get_fernet
+from airflow.sdk.exceptions import AirflowException
+from airflow.utils.db_manager import BaseDBManager
+from sqlalchemy import select
+
+from tiktok_provider.doctor.findings import Check
+from tiktok_provider.exceptions import ConnectionSettingsError
+from tiktok_provider.store.db import TikTokDBManager, transaction
+from tiktok_provider.store.errors import StoreNotReadyError
+from tiktok_provider.store.records import Base
+
+
+class TriggererDownError(ConnectionSettingsError):
+    """No triggerer is running."""
+
+
+def tables(_: None) -> str:
+    """Are the store's tables there, in the version of this package?"""
+    with transaction() as session:
+        manager: BaseDBManager = TikTokDBManager(session)  # type: ignore[no-untyped-call]
+        if not manager.check_migration():
+            raise StoreNotReadyError(
+                "The tables of the TikTok provider are missing or of another version. Whoever runs Airflow runs:"
+                " airflow db migrate"
+            )
+        for table in Base.metadata.sorted_tables:
+            session.execute(select(table).limit(1))
+    return "The store's tables are there."
+
+
+def fernet_key(_: None) -> str:
+    """Will tokens be encrypted?"""
+    try:
+        is_encrypted = get_fernet().is_encrypted
+    except AirflowException:
+        raise ConnectionSettingsError(
+            "[core] fernet_key is no Fernet key: set the one that the other components have."
+        ) from None
+    if not is_encrypted:
+        raise ConnectionSettingsError(
+            "[core] fernet_key is empty, so tokens would lie unencrypted in the database: set one, the same for every"
+            " component."
+        )
+    return "Connections are encrypted."
+
+
+def triggerer(_: None) -> str:
+    """Is a triggerer alive? Posts wait there."""
+    with transaction() as session:
+        running = session.scalars(
+            select(Job).where(Job.job_type == "TriggererJob", Job.state == JobState.RUNNING)
+        )
+        alive = sorted(str(job.hostname) for job in running if job.is_alive())
+    if not alive:
+        raise TriggererDownError(
+            "No triggerer is alive, so posts would wait for ever. Start one: airflow triggerer"
+        )
+    return f"Alive on {', '.join(alive)}."
+
+
+TABLES = Check("tables", tables)
+FERNET_KEY = Check("Fernet key", fernet_key)
+TRIGGERER = Check("triggerer", triggerer)

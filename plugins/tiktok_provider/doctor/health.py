@@ -1,0 +1,61 @@
+"""How an account is doing, and a refresh where it is due: once a day finds a dead account before a post is due."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tiktok_provider.exceptions import Retry, TikTokError
+from tiktok_provider.store.client import open_store
+from tiktok_provider.store.tokens import EXPIRING, AccountState, Busy, TokenState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """One account after its check.
+
+    :param state: ``dead``: a person must connect it again; ``unknown``: the check could not be finished now.
+    :param refresh_expires_at: when the account ends without a person; ISO 8601, UTC; empty if it is not known.
+    :param problem: a sentence; empty if there is none.
+    """
+
+    conn_id: str
+    state: AccountState
+    refresh_expires_at: str = ""
+    problem: str = ""
+
+
+def check_health(conn_id: str) -> Health:
+    """Look at an account through the store, and refresh it if less than five minutes are left of its token."""
+    try:
+        outcome = _refreshed(conn_id)
+    except TikTokError as error:
+        state = AccountState.DEAD if error.retry == Retry.NEVER else AccountState.UNKNOWN
+        return Health(conn_id=conn_id, state=state, problem=str(error))
+    if isinstance(outcome, Busy):
+        problem = f"Somebody else is refreshing it, or TikTok needs a pause, for {outcome.retry_in:.0f} s."
+        return Health(conn_id=conn_id, state=AccountState.UNKNOWN, problem=problem)
+    return _lifetime(conn_id, outcome.refresh_expires_at)
+
+
+def tell(accounts: Sequence[Health]) -> str:
+    """Name accounts and what is the matter with them."""
+    return " ".join(f"{account.conn_id}: {account.problem}" for account in accounts)
+
+
+def _refreshed(conn_id: str) -> TokenState | Busy:
+    with open_store(conn_id) as store:
+        state = store.look()
+        return store.refresh(state.generation) if state.needs_refresh(datetime.now(UTC)) else state
+
+
+def _lifetime(conn_id: str, end: datetime) -> Health:
+    left = end - datetime.now(UTC)
+    if left >= EXPIRING:
+        return Health(conn_id=conn_id, state=AccountState.OK, refresh_expires_at=end.isoformat())
+    return Health(
+        conn_id=conn_id,
+        state=AccountState.EXPIRING,
+        refresh_expires_at=end.isoformat(),
+        problem=f"It ends in {max(left.days, 0)} days. The owner of the TikTok account connects it again before:"
+        f" airflow tiktok connect {conn_id}",
+    )

@@ -1,0 +1,62 @@
+"""Is the platform ready? These checks are about no single account."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+import httpx
+from airflow.sdk.configuration import conf
+
+from tiktok_provider import __version__
+from tiktok_provider.api.calls import Answer
+from tiktok_provider.api.drivers import TIMEOUT
+from tiktok_provider.api.hosts import HostPolicy
+from tiktok_provider.doctor.findings import Check, ConcernError
+from tiktok_provider.exceptions import UnexpectedAnswerError, UnreachableError
+from tiktok_provider.store.location import store_address, tls_context
+from tiktok_provider.store.operations import LOOK, MOUNT, adapter
+from tiktok_provider.store.proof import ProofRefusedError
+from tiktok_provider.store.wire import decode
+
+_DISTRIBUTION = "airflow-provider-tiktok"
+
+
+def package(_: None) -> str:
+    """Is the package installed here, so that Airflow knows its connection type and settings?"""
+    try:
+        installed = version(_DISTRIBUTION)
+    except PackageNotFoundError:
+        raise ConcernError(
+            f"The package runs from a folder ({__version__}) and is not installed here: Airflow knows neither the"
+            f" connection form nor the defaults of [tiktok]. Install {_DISTRIBUTION} with pip."
+        ) from None
+    return f"{_DISTRIBUTION} {installed}"
+
+
+def api_server(_: None) -> str:
+    """Does an API server with the plugin answer? Without a proof the store refuses, which is the answer wanted."""
+    address = store_address()
+    try:
+        response = httpx.post(
+            f"{address}{MOUNT}/store/accounts/doctor/look", json={}, verify=tls_context(), timeout=TIMEOUT
+        )
+    except httpx.RequestError as error:
+        raise UnreachableError(
+            f"Airflow's API server at {address} cannot be reached from here ({type(error).__name__}). The address is"
+            " [tiktok] store_url, else that of [core] execution_api_server_url, else [api] base_url.",
+            maybe_processed=False,
+        ) from None
+    try:
+        decode(Answer(response.status_code, response.headers, response.content), adapter(LOOK.outcome))
+    except ProofRefusedError:
+        return f"The store answers at {address}."
+    raise UnexpectedAnswerError(f"Something that is not the store answers at {address}{MOUNT}.")
+
+
+def allowed_hosts(_: None) -> str:
+    """Can [tiktok] allowed_hosts be read?"""
+    allowed = HostPolicy.parse(conf.get("tiktok", "allowed_hosts", fallback="")).allowed
+    return f"Besides TikTok's own: {', '.join(sorted(allowed)) or 'none'}."
+
+
+PACKAGE = Check("package", package)
+API_SERVER = Check("API server", api_server)
+ALLOWED_HOSTS = Check("allowed hosts", allowed_hosts)

@@ -1,0 +1,371 @@
+"""Every documented error of TikTok: what it means, what to do, who must act, whether a retry helps.
+
+Sources: TikTok's pages "API v2 Error Handling", "Query Creator Info", "Direct Post", "Upload", "Photo",
+"Get Post Status", "Media Transfer Guide", "OAuth Error Handling" and "Content Sharing Guidelines".
+"""
+
+from dataclasses import dataclass
+
+from tiktok_provider.exceptions import (
+    AccountError,
+    Actor,
+    ApiError,
+    AppError,
+    AuthorizationError,
+    CapReachedError,
+    InvalidRequestError,
+    OAuthError,
+    PostFailedError,
+    RateLimitedError,
+    Retry,
+    ServiceError,
+    UploadError,
+    UploadExpiredError,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row: the class that is raised and its verdict."""
+
+    error: type[ApiError]
+    verdict: Verdict
+
+
+def _entry(error: type[ApiError], actor: Actor, retry: Retry, meaning: str, advice: str) -> Entry:
+    return Entry(error, Verdict(meaning, advice, actor, retry))
+
+
+AUTHOR, OWNER, APP, PLATFORM, NOBODY = (
+    Actor.DAG_AUTHOR,
+    Actor.ACCOUNT_OWNER,
+    Actor.APP_OWNER,
+    Actor.PLATFORM,
+    Actor.NOBODY,
+)
+NEVER, BACKOFF, NEXT_MINUTE, NEXT_DAY = Retry.NEVER, Retry.BACKOFF, Retry.NEXT_MINUTE, Retry.NEXT_DAY
+
+_INVALID_PARAMS = _entry(
+    InvalidRequestError,
+    AUTHOR,
+    NEVER,
+    "TikTok refuses a parameter of the request",
+    "Correct the value that TikTok names.",
+)
+
+API_CODES: dict[str, Entry] = {
+    "invalid_params": _INVALID_PARAMS,
+    "invalid_param": _INVALID_PARAMS,
+    "invalid_file_upload": _entry(
+        InvalidRequestError,
+        AUTHOR,
+        NEVER,
+        "TikTok refuses the file",
+        "Check the file against TikTok's media restrictions.",
+    ),
+    "invalid_publish_id": _entry(
+        InvalidRequestError,
+        OWNER,
+        NEVER,
+        "TikTok does not know this publish id (any more)",
+        "Look at the account to see whether the post is out.",
+    ),
+    "publish_not_cancellable": _entry(
+        InvalidRequestError,
+        OWNER,
+        NEVER,
+        "The post is too far along to be cancelled",
+        "Delete it in the TikTok app if it must not stay.",
+    ),
+    "privacy_level_option_mismatch": _entry(
+        InvalidRequestError,
+        AUTHOR,
+        NEVER,
+        "The creator's account does not offer this privacy level",
+        "Take one of the privacy levels that creator_info lists.",
+    ),
+    "app_version_check_failed": _entry(
+        AccountError,
+        OWNER,
+        NEVER,
+        "The creator's TikTok app is too old for drafts",
+        "The creator updates the TikTok app to 31.8 or later.",
+    ),
+    "token_not_authorized_for_specified_publish_id": _entry(
+        AuthorizationError,
+        AUTHOR,
+        NEVER,
+        "This publish id belongs to another account",
+        "Use the connection of the account that started it.",
+    ),
+    "access_token_invalid": _entry(
+        AuthorizationError,
+        NOBODY,
+        BACKOFF,
+        "TikTok does not accept the access token, not even a new one",
+        "It is refreshed again; if the account is lost, the refresh says so and who connects it again.",
+    ),
+    "scope_not_authorized": _entry(
+        AuthorizationError,
+        OWNER,
+        NEVER,
+        "The creator has not granted the scope that this call needs",
+        "Connect the account again and grant the scope; the app must have been approved for it.",
+    ),
+    "scope_permission_missed": _entry(
+        AuthorizationError,
+        OWNER,
+        NEVER,
+        "Some of the requested fields need a scope that was not granted",
+        "Connect the account again with the scope, or ask for fewer fields.",
+    ),
+    "spam_risk_too_many_posts": _entry(
+        CapReachedError,
+        NOBODY,
+        NEXT_DAY,
+        "The creator has reached TikTok's cap of API posts in 24 hours, counted over all apps",
+        "Wait until the window of 24 hours ends, or post from the TikTok app.",
+    ),
+    "spam_risk_user_banned_from_posting": _entry(
+        AccountError,
+        OWNER,
+        NEVER,
+        "TikTok has banned this creator from posting",
+        "The owner of the account settles this with TikTok.",
+    ),
+    "spam_risk_too_many_pending_share": _entry(
+        CapReachedError,
+        OWNER,
+        NEXT_DAY,
+        "The creator has five drafts waiting in the inbox, which is TikTok's cap",
+        "The creator posts or discards drafts in the TikTok app, or waits 24 hours.",
+    ),
+    "reached_active_user_cap": _entry(
+        CapReachedError,
+        APP,
+        NEXT_DAY,
+        "The TikTok app has reached its own cap of posting users in 24 hours; this account is fine",
+        "Wait for the next day, or the app's owner asks TikTok for a larger cap (five before the audit).",
+    ),
+    "unaudited_client_can_only_post_to_private_accounts": _entry(
+        AppError,
+        APP,
+        NEVER,
+        "The TikTok app is not audited: the creator's whole account must be private, not just this post",
+        "Set the account to private in TikTok's settings and post with SELF_ONLY, or have the app audited.",
+    ),
+    "url_ownership_unverified": _entry(
+        AppError,
+        APP,
+        NEVER,
+        "The media URL is not under a domain or prefix that the TikTok app has verified",
+        "Verify the domain or URL prefix in TikTok's developer portal, or upload the file instead.",
+    ),
+    "rate_limit_exceeded": _entry(
+        RateLimitedError,
+        NOBODY,
+        NEXT_MINUTE,
+        "Too many calls for this account within one minute",
+        "Wait for the next minute.",
+    ),
+    "internal_error": _entry(
+        ServiceError,
+        NOBODY,
+        BACKOFF,
+        "TikTok has an internal error",
+        "Repeat it later; give TikTok's support the log_id.",
+    ),
+}
+
+_REAUTHORIZE = "The owner of the account connects it to the app again."
+
+OAUTH_ERRORS: dict[str, Entry] = {
+    "access_denied": _entry(
+        OAuthError, OWNER, NEVER, "The user or TikTok refused the authorization", _REAUTHORIZE
+    ),
+    "invalid_client": _entry(
+        OAuthError,
+        APP,
+        NEVER,
+        "TikTok does not accept the client key or client secret",
+        "Check login and password of the connection; a sandbox has a key and secret of its own.",
+    ),
+    "invalid_grant": _entry(
+        OAuthError,
+        OWNER,
+        NEVER,
+        "The authorization code or refresh token is invalid, expired, revoked or another app's",
+        _REAUTHORIZE,
+    ),
+    "invalid_request": _entry(
+        OAuthError,
+        APP,
+        NEVER,
+        "TikTok misses a parameter or refuses one",
+        "Check that the redirect URI is registered to the letter.",
+    ),
+    "invalid_scope": _entry(
+        OAuthError,
+        APP,
+        NEVER,
+        "A scope is unknown or not approved for the app",
+        "Add the scope in TikTok's portal.",
+    ),
+    "unauthorized_client": _entry(
+        OAuthError,
+        APP,
+        NEVER,
+        "The app may not use this flow",
+        "Add Login Kit and the redirect URI in TikTok's portal.",
+    ),
+    "unsupported_grant_type": _entry(
+        OAuthError,
+        NOBODY,
+        NEVER,
+        "TikTok does not know this grant type",
+        "This is a fault of ours: please report it.",
+    ),
+    "unsupported_response_type": _entry(
+        OAuthError,
+        NOBODY,
+        NEVER,
+        "TikTok does not know this response type",
+        "This is a fault of ours: please report it.",
+    ),
+    "server_error": _entry(
+        OAuthError, NOBODY, BACKOFF, "TikTok's token service has an internal error", "Repeat it later."
+    ),
+    "temporarily_unavailable": _entry(
+        OAuthError, NOBODY, BACKOFF, "TikTok's token service is away for a moment", "Repeat it later."
+    ),
+}
+
+UPLOAD_STATUSES: dict[int, Entry] = {
+    400: _entry(
+        UploadError,
+        NOBODY,
+        NEVER,
+        "TikTok refuses the headers or the length of a chunk",
+        "If no proxy changes requests on the way, this is a fault of ours: please report it.",
+    ),
+    403: _entry(
+        UploadExpiredError,
+        NOBODY,
+        BACKOFF,
+        "The upload URL has expired (it lives one hour)",
+        "Start a new upload; check the bandwidth if the file is large.",
+    ),
+    404: _entry(
+        UploadExpiredError,
+        NOBODY,
+        BACKOFF,
+        "TikTok does not know this upload (any more)",
+        "Start a new upload.",
+    ),
+    416: _entry(
+        UploadError,
+        NOBODY,
+        BACKOFF,
+        "TikTok holds other bytes of this upload than we have sent",
+        "Start a new upload.",
+    ),
+}
+
+_MEDIA = "Correct the file, then post it again."
+
+UPLOAD_INCOMPLETE = "upload_incomplete"
+
+FAIL_REASONS: dict[str, Verdict] = {
+    "file_format_check_failed": Verdict("the file format is not supported", _MEDIA, AUTHOR, NEVER),
+    "duration_check_failed": Verdict("the duration is outside the creator's limits", _MEDIA, AUTHOR, NEVER),
+    "frame_rate_check_failed": Verdict("the frame rate is outside 23 to 60 fps", _MEDIA, AUTHOR, NEVER),
+    "picture_size_check_failed": Verdict("the resolution is outside TikTok's limits", _MEDIA, AUTHOR, NEVER),
+    "internal": Verdict("TikTok had an internal error", "A new attempt may succeed.", NOBODY, BACKOFF),
+    "video_pull_failed": Verdict(
+        "TikTok could not download the video",
+        "Check that the URL stays reachable for an hour.",
+        AUTHOR,
+        BACKOFF,
+    ),
+    "photo_pull_failed": Verdict(
+        "TikTok could not download a photo",
+        "Check that the URLs stay reachable for an hour.",
+        AUTHOR,
+        BACKOFF,
+    ),
+    "publish_cancelled": Verdict("it was cancelled", "Post it again if that was not meant.", NOBODY, NEVER),
+    "auth_removed": Verdict("the creator has removed the app's access", _REAUTHORIZE, OWNER, NEVER),
+    "spam_risk_too_many_posts": Verdict(
+        "the creator has reached TikTok's cap of API posts in 24 hours",
+        "Wait until the window of 24 hours ends.",
+        NOBODY,
+        NEXT_DAY,
+    ),
+    "spam_risk_user_banned_from_posting": Verdict(
+        "TikTok has banned this creator from posting",
+        "The owner of the account settles this with TikTok.",
+        OWNER,
+        NEVER,
+    ),
+    "spam_risk_text": Verdict("TikTok judges the text risky", "Change the text.", AUTHOR, NEVER),
+    "spam_risk": Verdict(
+        "TikTok judges the request risky", "Look at the account in the TikTok app.", OWNER, NEVER
+    ),
+    # Not TikTok's word but ours.
+    UPLOAD_INCOMPLETE: Verdict(
+        "the last bytes never arrived, and the upload URL has expired",
+        "The next try sends it again.",
+        NOBODY,
+        BACKOFF,
+    ),
+}
+
+_UNKNOWN_ADVICE = "TikTok does not document this; its support asks for the log_id."
+
+
+def api_error(
+    code: str, http_status: int, *, detail: str = "", log_id: str = "", retry_after: float | None = None
+) -> ApiError:
+    """Return the error for a code of TikTok's envelope; unknown ones are judged by their HTTP status."""
+    entry = API_CODES.get(code) or _unknown(http_status)
+    return entry.error(
+        entry.verdict,
+        code=code,
+        http_status=http_status,
+        detail=detail,
+        log_id=log_id,
+        retry_after=retry_after,
+    )
+
+
+def oauth_error(error: str, http_status: int, *, detail: str = "", log_id: str = "") -> ApiError:
+    """Return the error for the ``error`` value of the token endpoint."""
+    entry = OAUTH_ERRORS.get(error) or _unknown(http_status)
+    return entry.error(entry.verdict, code=error, http_status=http_status, detail=detail, log_id=log_id)
+
+
+def upload_error(http_status: int, *, log_id: str = "", retry_after: float | None = None) -> ApiError:
+    """Return the error for the HTTP status of a refused chunk."""
+    entry = UPLOAD_STATUSES.get(http_status) or _unknown(http_status)
+    return entry.error(
+        entry.verdict, code="", http_status=http_status, log_id=log_id, retry_after=retry_after
+    )
+
+
+def post_failed(publish_id: str, fail_reason: str) -> PostFailedError:
+    """Return the error for a post that TikTok reports as FAILED."""
+    verdict = FAIL_REASONS.get(fail_reason) or Verdict(
+        "for a reason that TikTok does not document", "Look at the account in the TikTok app.", NOBODY, NEVER
+    )
+    return PostFailedError(verdict, publish_id=publish_id, fail_reason=fail_reason)
+
+
+def _unknown(http_status: int) -> Entry:
+    if http_status == 429:
+        return API_CODES["rate_limit_exceeded"]
+    if http_status >= 500:
+        return API_CODES["internal_error"]
+    return _entry(
+        ApiError, NOBODY, NEVER, "TikTok answered with an error that we do not know", _UNKNOWN_ADVICE
+    )

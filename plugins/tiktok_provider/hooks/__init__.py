@@ -1,0 +1,1 @@
+"""Reads a Connection and runs TikTok calls with it."""

@@ -1,0 +1,259 @@
+"""The hook: an Airflow Connection in, TikTok calls out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import httpx
+from airflow.sdk import BaseHook
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from tiktok_provider import __version__
+from tiktok_provider.api import accounts, posting, videos
+from tiktok_provider.api.calls import Call
+from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver
+from tiktok_provider.api.hosts import HostPolicy
+from tiktok_provider.exceptions import ConnectionUnreadableError, TikTokError
+from tiktok_provider.hooks.account import Account, account_of
+from tiktok_provider.hooks.tokens import Clock, Token, current_token, run_steps, run_steps_async
+from tiktok_provider.store.client import AsyncStore, Store, open_async_store, open_store
+from tiktok_provider.store.clock import utc_now
+from tiktok_provider.store.location import tls_context
+from tiktok_provider.store.redaction import redact
+from tiktok_provider.store.tiktok_tls import tiktok_tls
+from tiktok_provider.store.tokens import tokens_in
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+T = TypeVar("T")
+
+_CLIENT_OPTIONS: dict[str, Any] = {
+    "timeout": TIMEOUT,
+    "headers": {"User-Agent": f"airflow-provider-tiktok/{__version__}"},
+}
+
+
+class TikTokHook(BaseHook):
+    """Runs TikTok calls for one account.
+
+    Any endpoint of ``tiktok_provider.api`` runs through ``run``; the common reads have methods of their own.
+    Close the hook after use, or use it in a ``with`` statement.
+
+    :param tiktok_conn_id: a Connection of type ``tiktok``.
+    :param clock: tells the time, in UTC; it decides when the access token is refreshed.
+    """
+
+    conn_name_attr = "tiktok_conn_id"
+    default_conn_name = "tiktok_default"
+    conn_type = "tiktok"
+    hook_name = "TikTok"
+
+    def __init__(self, tiktok_conn_id: str = default_conn_name, *, clock: Clock = utc_now) -> None:
+        super().__init__()
+        self.tiktok_conn_id = tiktok_conn_id
+        self._clock = clock
+        self._token: Token | None = None
+
+    @cached_property
+    def hosts(self) -> HostPolicy:
+        """What ``[tiktok] allowed_hosts`` allows besides TikTok's own hosts."""
+        return HostPolicy.parse(conf.get("tiktok", "allowed_hosts", fallback=""))
+
+    @cached_property
+    def account(self) -> Account:
+        """The account, read once.
+
+        :raises ConnectionUnreadableError: it is not defined, or cannot be read for a moment.
+        :raises ConnectionSettingsError: it lacks something.
+        """
+        connection, extra = self._read_connection(self.tiktok_conn_id)
+        return account_of(connection, extra, self.hosts)
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.account.base_url, verify=tiktok_tls(), **_CLIENT_OPTIONS)
+
+    def run(self, call: Call[T]) -> T:
+        """Run one call with the account's access token, which is refreshed when it must be.
+
+        :raises AccountDeadError: a person must connect the account again; nothing was sent.
+        :raises TikTokError: what the call raises, or the store.
+        """
+        with self._discreet():
+            return SyncDriver(self._client, self._access_token).run(call)
+
+    def require_scope(self, scope: str) -> None:
+        """Check that the account has granted a scope, before anything is sent.
+
+        :raises ConnectionSettingsError: it has not.
+        """
+        self._current_token().require(scope, self.tiktok_conn_id)
+
+    @contextmanager
+    def _discreet(self) -> Iterator[None]:
+        """Keep the access token out of errors that repeat TikTok's words."""
+        try:
+            yield
+        except TikTokError as error:
+            redact(error, self._token.value if self._token else "")
+            raise
+
+    def _access_token(self, spent: str | None) -> str | None:
+        token = self._current_token(spent)
+        return token.value if token.value != spent else None
+
+    def _current_token(self, spent: str | None = None) -> Token:
+        if self._token is None or spent or self._token.needs_refresh(self._clock()):
+            steps = current_token(self.tiktok_conn_id, spent, self._clock)
+            self._token = run_steps(steps, self.store, self._read_extra)
+        return self._token
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of this account, which is closed with the hook."""
+        return open_store(self.tiktok_conn_id, self.account.client_secret)
+
+    def _read_extra(self, conn_id: str) -> dict[str, Any]:
+        return self._read_connection(conn_id)[1]
+
+    def creator_info(self) -> accounts.CreatorInfo:
+        """Ask what the creator offers now: privacy levels, interactions, longest video. 20 a minute."""
+        self.require_scope("video.publish")
+        return self.run(accounts.creator_info())
+
+    def post_status(self, publish_id: str) -> posting.PostStatus:
+        """Ask where a post stands. 30 a minute."""
+        return self.run(posting.fetch_status(publish_id))
+
+    def user_info(self, fields: Sequence[str] = accounts.BASIC_FIELDS) -> accounts.UserInfo:
+        """Read the account's profile; ask only for fields that the granted scopes cover."""
+        return self.run(accounts.user_info(fields))
+
+    def list_videos(self, *, cursor: int | None = None, max_count: int = videos.MAX_PAGE) -> videos.VideoPage:
+        """Read one page of public videos, newest first; ``cursor`` in milliseconds since the epoch."""
+        self.require_scope("video.list")
+        return self.run(videos.list_videos(cursor=cursor, max_count=max_count))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask TikTok who the account is; used by the button in the connection form.
+
+        A token set in the form itself is tried as it is: the form may be tested before it is saved, and then the
+        store must not hear of it.
+        """
+        first_set = None
+        try:
+            connection = self.get_connection(self.tiktok_conn_id)
+            first_set = tokens_in(self.tiktok_conn_id, connection.extra_dejson, self._clock())
+            if first_set and first_set.access_token:
+                driver = SyncDriver(self._client, lambda spent: None if spent else first_set.access_token)
+                user = driver.run(accounts.user_info())
+            else:
+                user = self.user_info()
+        except (TikTokError, AirflowNotFoundException) as error:
+            if isinstance(error, TikTokError) and first_set:
+                redact(error, first_set.access_token)
+            return False, str(error)
+        return True, f"TikTok knows this account as {user.display_name!r}."
+
+    def close(self) -> None:
+        """Close the HTTP clients."""
+        for name in ("_client", "store"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+
+    def __enter__(self) -> "TikTokHook":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @asynccontextmanager
+    async def async_session(self) -> AsyncIterator["AsyncSession"]:
+        """Open what an event loop needs of the account; reads the Connection without blocking the loop.
+
+        :raises ConnectionSettingsError: if the Connection cannot be read or lacks something.
+        """
+        account = await self._async_account()
+        # Reading the certificates takes long enough to hold up every other trigger of the loop.
+        tls, _ = await asyncio.to_thread(lambda: (tiktok_tls(), tls_context()))
+        async with (
+            httpx.AsyncClient(base_url=account.base_url, verify=tls, **_CLIENT_OPTIONS) as client,
+            open_async_store(self.tiktok_conn_id, account.client_secret) as store,
+        ):
+            driver = AsyncDriver(client, partial(self._async_access_token, store))
+            yield AsyncSession(self, client.base_url.netloc.decode(), store, driver)
+
+    async def _async_access_token(self, store: AsyncStore, spent: str | None) -> str | None:
+        if self._token is None or spent or self._token.needs_refresh(self._clock()):
+            steps = current_token(self.tiktok_conn_id, spent, self._clock)
+            self._token = await run_steps_async(steps, store, self._read_extra_async)
+        return self._token.value if self._token.value != spent else None
+
+    async def _read_extra_async(self, conn_id: str) -> dict[str, Any]:
+        return (await self._read_connection_async(conn_id))[1]
+
+    async def _async_account(self) -> Account:
+        connection, extra = await self._read_connection_async(self.tiktok_conn_id)
+        return account_of(connection, extra, self.hosts)
+
+    async def _read_connection_async(self, conn_id: str) -> "tuple[Connection, dict[str, Any]]":
+        # Airflow masks all that a Connection holds, each time with a new expression of all secrets so far. With a
+        # hundred accounts that takes seconds, which a loop does not have; in threads side by side it takes longer.
+        async with _reading():
+            return await asyncio.to_thread(self._read_connection, conn_id)
+
+    def _read_connection(self, conn_id: str) -> "tuple[Connection, dict[str, Any]]":
+        try:
+            connection = self.get_connection(conn_id)
+        except AirflowNotFoundException as error:
+            raise _not_found(conn_id) from error
+        return connection, connection.extra_dejson
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncSession:
+    """An account in use on an event loop.
+
+    :param host: where its calls go, with the port if it has one.
+    """
+
+    hook: TikTokHook
+    host: str
+    store: AsyncStore
+    driver: AsyncDriver
+
+    async def get_token(self) -> None:
+        """Have an access token at hand; what is raised is of the store or the Connection, never of TikTok's API.
+
+        :raises TikTokError: what the store raises.
+        """
+        await self.hook._async_access_token(self.store, None)
+
+    async def run(self, call: Call[T]) -> T:
+        """Run one call; see ``TikTokHook.run``."""
+        with self.hook._discreet():
+            return await self.driver.run(call)
+
+
+_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+def _reading() -> asyncio.Lock:
+    """Return the lock of this event loop that lets one Connection be read after the other."""
+    return _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+
+
+def _not_found(conn_id: str) -> ConnectionUnreadableError:
+    return ConnectionUnreadableError(
+        f"Connection {conn_id!r} is not defined, or could not be read. Create it under Admin > Connections with"
+        " type TikTok, or name another one in 'tiktok_conn_id'."
+    )

@@ -1,0 +1,1 @@
+"""Operators that publish to TikTok and ask about accounts."""

@@ -1,0 +1,213 @@
+"""What all publishing operators share: one post per post key, and no worker that waits."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from tiktok_provider.exceptions import PostFailedError, PostTimeoutError, PostUncertainError
+from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
+from tiktok_provider.operators.leaving import leave_worker
+from tiktok_provider.publishing.polling import Outcome, WaitFor, Watch, result_of
+from tiktok_provider.publishing.results import PostResult, recorded_result, video_url
+from tiktok_provider.retry import TikTokRetryPolicy
+from tiktok_provider.store.post_state import PostRecord, PostState
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.definitions.retry_policy import RetryPolicy
+
+    from tiktok_provider.hooks.tiktok import TikTokHook
+    from tiktok_provider.publishing.budget import CallBudget, OnCap
+    from tiktok_provider.publishing.ledger import PostLedger
+    from tiktok_provider.publishing.pauses import ComeBack
+    from tiktok_provider.publishing.publisher import OnChangedInput, Sent
+
+
+class TikTokPublishingOperator(BaseOperator):
+    """Base of the publishing operators; see ``TikTokPublishVideoOperator`` for the parameters.
+
+    What brings the HTTP client along is imported inside the methods, so that parsing a DAG does not pay for it.
+    """
+
+    template_fields: Sequence[str] = ("post_key", "tiktok_conn_id")
+    operator_extra_links = (TikTokPostLink(),)
+    ui_color = "#fde8ee"
+
+    def __init__(
+        self,
+        *,
+        post_key: str | None = None,
+        on_changed_input: "OnChangedInput" = "warn",
+        on_cap: "OnCap" = "wait",
+        wait: bool = True,
+        wait_for_post_id: bool = False,
+        deferrable: bool = True,
+        timeout: timedelta | float = timedelta(hours=24),
+        tiktok_conn_id: str = "tiktok_default",
+        retries: int | None = 3,
+        retry_policy: "RetryPolicy | None" = TikTokRetryPolicy(),  # noqa: B008  (it holds no state)
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(retries=retries, retry_policy=retry_policy, **kwargs)
+        _check_choice("on_changed_input", on_changed_input, ("warn", "fail"))
+        _check_choice("on_cap", on_cap, ("wait", "fail"))
+        self.post_key = post_key
+        self.on_changed_input = on_changed_input
+        self.on_cap = on_cap
+        self.wait = wait
+        self.wait_for_post_id = wait_for_post_id
+        self.deferrable = deferrable
+        self.timeout = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+        self.tiktok_conn_id = tiktok_conn_id
+
+    @abstractmethod
+    def send(
+        self, hook: "TikTokHook", ledger: "PostLedger", budget: "CallBudget", context: "Context"
+    ) -> "Sent":
+        """Check the post and do what is still to be done until TikTok has it."""
+
+    def wait_for(self) -> WaitFor:
+        """Return what to wait for."""
+        return "post_id" if self.wait_for_post_id else "complete"
+
+    def execute(self, context: "Context") -> PostResult:
+        """Send the post unless it is on record as sent, then wait or defer."""
+        from tiktok_provider.hooks.tiktok import TikTokHook
+        from tiktok_provider.publishing.pauses import ComeBack
+
+        with TikTokHook(self.tiktok_conn_id) as hook:
+            ledger, budget = self._ledger(hook, context), self._budget(hook, context)
+            while True:
+                try:
+                    sent = self.send(hook, ledger, budget, context)
+                    # The link and whoever reads XComs meanwhile find these before the task defers.
+                    context["ti"].xcom_push("publish_id", sent.record.publish_id)
+                    context["ti"].xcom_push(POST_URL_KEY, sent.record.post_url or "")
+                    return self._wait(context, hook, sent)
+                except ComeBack as pause:
+                    self._pause(pause)
+
+    def execute_again(self, context: "Context", event: Any = None) -> PostResult:  # noqa: ARG002  (Airflow's)
+        """Take the work up after a deferral that was about the time alone."""
+        return self.execute(context)
+
+    def execute_complete(self, context: "Context", event: Any, *, reused: bool = False) -> PostResult:
+        """Take up the trigger's event: record the outcome, and return it.
+
+        :raises PostFailedError: TikTok reports FAILED. Nothing is out; a retry makes a new attempt.
+        :raises PostInInboxError: it landed in the creator's inbox.
+        :raises PostUncertainError: see ``execute``.
+        """
+        from tiktok_provider.hooks.tiktok import TikTokHook
+        from tiktok_provider.publishing.pauses import ComeBack
+
+        with TikTokHook(self.tiktok_conn_id) as hook:
+            try:
+                return self._finish(context, hook, Outcome.from_event(event), reused=reused)
+            except ComeBack as pause:
+                self._pause(pause)
+        return self.execute(context)
+
+    def _ledger(self, hook: "TikTokHook", context: "Context") -> "PostLedger":
+        from tiktok_provider.publishing.ledger import PostLedger
+        from tiktok_provider.publishing.post_key import claimant_of, origin_of, post_key_of
+
+        key = post_key_of(self.post_key, origin_of(context))
+        return PostLedger(hook.store, key, claimant_of(context))
+
+    def _budget(self, hook: "TikTokHook", context: "Context") -> "CallBudget":
+        from tiktok_provider.publishing.budget import CallBudget
+        from tiktok_provider.publishing.post_key import claimant_of
+
+        return CallBudget(hook.store, claimant_of(context).task, on_cap=self.on_cap)
+
+    def _pause(self, pause: "ComeBack") -> None:
+        """Leave the worker until it is time; without deferral, wait on it."""
+        if self.deferrable:
+            leave_worker(self, pause)
+        self.log.info("Waiting %.0f s on the worker, as %s.", pause.seconds, pause.reason)
+        time.sleep(pause.seconds)
+
+    def _wait(self, context: "Context", hook: "TikTokHook", sent: "Sent") -> PostResult:
+        from tiktok_provider.publishing.worker_poller import WorkerPoller
+        from tiktok_provider.triggers.post_status import deferral
+
+        if not self.wait or self._has_all(sent.record):
+            return self._result(context, sent.record, reused=sent.reused)
+        watch = self._watch(sent.record, cleared=sent.reused)
+        if self.deferrable:
+            self.defer(**deferral(self.tiktok_conn_id, watch), kwargs={"reused": sent.reused})
+        outcome = WorkerPoller(hook, self._budget(hook, context), watch).wait()
+        return self._finish(context, hook, outcome, reused=sent.reused)
+
+    def _has_all(self, record: PostRecord) -> bool:
+        """Whether there is nothing left to wait for; only TikTok can say more about an attempt of its own."""
+        if record.state != PostState.OUT:
+            return False
+        return bool(record.post_ids) or self.wait_for() != "post_id" or bool(record.settled_by)
+
+    def _watch(self, record: PostRecord, *, cleared: bool) -> Watch:
+        """Return what the trigger waits for.
+
+        :param cleared: a post that is out of the first try's hands is waited for anew, but asked for as rarely as its
+            age deserves.
+        """
+        now = time.time()
+        sent_at = record.finishing_at.timestamp() if record.finishing_at else now
+        anew = cleared and record.state != PostState.OUT
+        deadline = (now if anew else sent_at) + self.timeout.total_seconds()
+        # Once TikTok has confirmed the last byte, no status can say any more that bytes are missing.
+        size = None if record.sent_bytes == record.size else record.size
+        return Watch(str(record.publish_id), self.wait_for(), sent_at, deadline, size)
+
+    def _finish(
+        self, context: "Context", hook: "TikTokHook", outcome: Outcome, *, reused: bool
+    ) -> PostResult:
+        from tiktok_provider.publishing.pauses import ComeBack
+        from tiktok_provider.publishing.uncertainty import uncertain_post
+
+        record = self._settle(self._ledger(hook, context), outcome)
+        if outcome.kind != "done" and record.state == PostState.OUT:
+            # A person, another task or a later attempt knows better than this wait.
+            return self._result(context, record, reused=True)
+        if outcome.kind in ("failed", "incomplete") and record.publish_id != outcome.publish_id:
+            raise ComeBack(0.0, f"another attempt has followed {outcome.publish_id}")
+        try:
+            result_of(outcome)
+        except PostFailedError as error:
+            self._look_for_cap(hook, context, error)
+            raise
+        except (PostTimeoutError, PostUncertainError) as error:
+            raise uncertain_post(hook, record, str(error)) from error
+        return self._result(context, record, reused=reused)
+
+    def _settle(self, ledger: "PostLedger", outcome: Outcome) -> PostRecord:
+        from tiktok_provider.publishing.settling import settlement_of
+
+        record = ledger.known()
+        settlement = settlement_of(outcome, lambda post_id: video_url(record.profile_url, post_id))
+        return ledger.settle(settlement) if settlement else record
+
+    def _look_for_cap(self, hook: "TikTokHook", context: "Context", error: PostFailedError) -> None:
+        """A cap can show as a fail reason, too: then the account is closed, and the next attempt comes later."""
+        from tiktok_provider.publishing.budget import CAP_OF_CODE
+
+        if error.fail_reason in CAP_OF_CODE:
+            self._budget(hook, context).cap_reached(error.fail_reason)
+
+    def _result(self, context: "Context", record: PostRecord, *, reused: bool) -> PostResult:
+        result = recorded_result(record, reused=reused)
+        context["ti"].xcom_push(POST_URL_KEY, result["post_url"] or "")
+        self.log.info(
+            "%s is %s: %s", record.publish_id, result["status"], result["post_url"] or "no public id"
+        )
+        return result
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, allowed: {', '.join(choices)}")

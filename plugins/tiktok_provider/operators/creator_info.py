@@ -1,0 +1,63 @@
+"""Ask what a creator offers."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from tiktok_provider.operators.leaving import leave_worker
+from tiktok_provider.retry import TikTokRetryPolicy
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from airflow.sdk.definitions.retry_policy import RetryPolicy
+
+
+class TikTokCreatorInfoOperator(BaseOperator):
+    """Returns what the creator offers at this moment, as a dict.
+
+    Its keys are ``creator_username``, ``creator_nickname``, ``creator_avatar_url`` (valid for two hours),
+    ``privacy_level_options``, ``comment_disabled``, ``duet_disabled``, ``stitch_disabled`` and
+    ``max_video_post_duration_sec``. A retry or a clear simply asks again. TikTok allows 20 calls a minute; when all
+    tasks of the account have used them up, the task leaves its worker until there is one.
+
+    Source: https://developers.tiktok.com/doc/content-posting-api-reference-query-creator-info
+
+    :param tiktok_conn_id: a Connection of type ``tiktok`` with the scope ``video.publish``.
+    :raises ConnectionSettingsError: the Connection lacks something; nothing was sent.
+    :raises ApiError: TikTok refuses, for example because the creator has reached a cap.
+    """
+
+    template_fields: Sequence[str] = ("tiktok_conn_id",)
+    ui_color = "#e6f9f8"
+
+    def __init__(
+        self,
+        *,
+        tiktok_conn_id: str = "tiktok_default",
+        retries: int | None = 3,
+        retry_policy: "RetryPolicy | None" = TikTokRetryPolicy(),  # noqa: B008  (it holds no state)
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(retries=retries, retry_policy=retry_policy, **kwargs)
+        self.tiktok_conn_id = tiktok_conn_id
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Ask TikTok, as soon as the account may."""
+        from tiktok_provider.hooks.tiktok import TikTokHook
+        from tiktok_provider.publishing.budget import CallBudget
+        from tiktok_provider.publishing.pauses import ComeBack
+        from tiktok_provider.publishing.post_key import claimant_of
+        from tiktok_provider.store.budget_state import Endpoint
+
+        with TikTokHook(self.tiktok_conn_id) as hook:
+            budget = CallBudget(hook.store, claimant_of(context).task, on_cap="fail")
+            try:
+                with budget.call(Endpoint.CREATOR_INFO):
+                    return hook.creator_info().model_dump(mode="json")
+            except ComeBack as pause:
+                leave_worker(self, pause)
+
+    def execute_again(self, context: "Context", event: Any = None) -> dict[str, Any]:  # noqa: ARG002  (Airflow's)
+        """Take the work up after the deferral."""
+        return self.execute(context)

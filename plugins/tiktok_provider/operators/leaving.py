@@ -1,0 +1,24 @@
+"""How a task that cannot go on now leaves its worker."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NoReturn
+
+from tiktok_provider.store.budget_state import SHORTEST_LEAVE
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+
+    from tiktok_provider.publishing.pauses import ComeBack
+
+
+def leave_worker(operator: "BaseOperator", pause: "ComeBack") -> NoReturn:
+    """Defer until it is time; then Airflow calls the operator's ``execute_again``.
+
+    :raises TaskDeferred: always.
+    """
+    from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+    seconds = max(pause.seconds, SHORTEST_LEAVE)
+    operator.log.info("Waiting %.0f s, as %s.", seconds, pause.reason)
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    operator.defer(trigger=DateTimeTrigger(moment), method_name="execute_again")

@@ -1,0 +1,1 @@
+"""The steps and decisions of publishing, shared by operators, sensors and triggers."""

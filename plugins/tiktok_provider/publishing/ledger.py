@@ -1,0 +1,136 @@
+"""One post's record in the store, as the try that publishes it sees it."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from tiktok_provider.exceptions import InvalidInputError, UnreachableError
+from tiktok_provider.store.client import Store
+from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
+from tiktok_provider.store.operations import claim_post, look_post, settle_post, write_post
+from tiktok_provider.store.post_state import (
+    RENEW_EVERY,
+    Claimant,
+    Claimed,
+    Doubt,
+    Fail,
+    Intend,
+    PostClaim,
+    PostRecord,
+    PostStep,
+    Progress,
+    Release,
+    Renew,
+    Settlement,
+    Start,
+)
+from tiktok_provider.store.wire import StoreAnswerError
+
+log = logging.getLogger(__name__)
+
+# What passes when the API server is back. Not among them: that another try has taken the post over.
+STORE_FAULTS = (StoreBusyError, StoreNotReadyError, StoreAnswerError, UnreachableError)
+# A publish id that only this process knows is worth waiting for the store.
+PATIENCE = 120.0
+
+
+class PostLedger:
+    """Reads and writes the record of one post.
+
+    Every write names the generation of the claim; once another try has taken the post over, each one raises
+    ``PostTakenError``, and this try must stop.
+
+    :param clock: monotonic seconds.
+    :param sleep: waits, in seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        post_key: str,
+        claimant: Claimant,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        self._store = store
+        self.post_key = post_key
+        self.claimant = claimant
+        self._clock, self._sleep = clock, sleep or time.sleep
+        self._renewed = clock()
+        self._record: PostRecord | None = None
+
+    @property
+    def record(self) -> PostRecord:
+        """What is on record since the last claim or write."""
+        assert self._record is not None, "a claim comes first"
+        return self._record
+
+    def look(self) -> PostRecord | None:
+        """Return what is on record, if anything; no claim is made."""
+        return self._store.run(look_post(self._store.conn_id, self.post_key))
+
+    def known(self) -> PostRecord:
+        """Return what is on record of a post that is under way.
+
+        :raises InvalidInputError: nothing is, because somebody has had it forgotten.
+        """
+        record = self.look()
+        if record is None:
+            raise InvalidInputError([f"post key {self.post_key} is no longer on record: it was forgotten"])
+        return record
+
+    def claim(self, claim: PostClaim) -> Claimed:
+        """Ask for the lease."""
+        claimed = self._store.run(claim_post(self._store.conn_id, self.post_key, claim))
+        self._record, self._renewed = claimed.record, self._clock()
+        return claimed
+
+    def write(self, step: PostStep) -> PostRecord:
+        """Write one step; what follows from it may only be done once this has returned."""
+        generation = self.record.generation
+        record = self._store.run(write_post(self._store.conn_id, self.post_key, generation, step))
+        self._record, self._renewed = record, self._clock()
+        return record
+
+    def write_patiently(self, step: Intend | Start | Fail | Doubt) -> PostRecord:
+        """Write what has become of init; waits two minutes for a store that is away, as nobody else knows it."""
+        retrying = Retrying(
+            retry=retry_if_exception_type(STORE_FAULTS),
+            stop=stop_after_delay(PATIENCE),
+            wait=wait_exponential(multiplier=1, max=15),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(self.write, step)
+
+    def announce(self, sent_bytes: int, *, is_last: bool) -> None:
+        """Tell how far the upload is before a chunk leaves; without this the last one must not be sent."""
+        self.write(Progress(sent_bytes=sent_bytes, finishing=is_last))
+
+    def acknowledge(self, size: int) -> None:
+        """Tell that TikTok has confirmed the last byte: whatever its status says, it lacks nothing any more."""
+        self._try(Progress(sent_bytes=size, finishing=True))
+
+    def renew_if_due(self) -> None:
+        """Keep the lease during a long chunk; the announcement of the next one will tell if that was in vain."""
+        if self._clock() - self._renewed >= RENEW_EVERY.total_seconds():
+            self._renewed = self._clock()
+            self._try(Renew())
+
+    def release(self) -> None:
+        """Give the lease back, so that nobody waits for it to end."""
+        self._try(Release())
+
+    def _try(self, step: PostStep) -> None:
+        """Write what is no harm to miss."""
+        try:
+            self.write(step)
+        except STORE_FAULTS as error:
+            log.warning("The store could not be told %r: %s", step.type, error)
+
+    def settle(self, settlement: Settlement) -> PostRecord:
+        """Write how an attempt has ended; needs no claim."""
+        return self._store.run(settle_post(self._store.conn_id, self.post_key, settlement))

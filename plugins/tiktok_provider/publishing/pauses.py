@@ -1,0 +1,21 @@
+"""A try that cannot go on now says when to come back, so that no worker waits."""
+
+from datetime import datetime
+
+
+class ComeBack(Exception):  # noqa: N818  (it is no error)
+    """Not an error: the task is to leave its worker and to be started again.
+
+    :param seconds: from now.
+    :param reason: a clause for the task's log.
+    """
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        self.seconds = max(seconds, 0.0)
+        self.reason = reason
+        super().__init__(f"{reason}: come back in {self.seconds:.0f} s")
+
+
+def shown(moment: datetime | None) -> str:
+    """Return a time for people."""
+    return moment.strftime("%Y-%m-%d %H:%M UTC") if moment else "an unknown time"

@@ -1,0 +1,170 @@
+"""Publishing a video: what is on record decides what is still to be done."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tiktok_provider.exceptions import InvalidInputError, UnreachableError, UploadExpiredError
+from tiktok_provider.publishing import attempts
+from tiktok_provider.publishing.decisions import Next, differences, next_step
+from tiktok_provider.publishing.media import VideoFacts
+from tiktok_provider.publishing.order import check_locally
+from tiktok_provider.publishing.pauses import ComeBack
+from tiktok_provider.publishing.uncertainty import uncertain_post
+from tiktok_provider.publishing.work import Work
+from tiktok_provider.store.post_state import Doubt, PostClaim, PostRecord, PostState, Verdict
+
+log = logging.getLogger(__name__)
+
+OnChangedInput = Literal["warn", "fail"]
+
+_ENDED = (PostState.OUT, PostState.IN_INBOX)
+# While somebody else publishes the same post: how often to look, in seconds.
+LONGEST_JOIN_PAUSE = 30.0
+# New attempts in one try after an upload URL has ended; then it is the next try's turn.
+_ATTEMPTS_PER_TRY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A post that TikTok has, or may have.
+
+    :param record: what is on record of it.
+    :param reused: whether another try or task has sent it.
+    """
+
+    record: PostRecord
+    reused: bool
+
+
+@dataclass(frozen=True)
+class VideoPublisher:
+    """Publishes one video for one try of one task instance, or joins who is at it.
+
+    :param origin: readable parts of the post key.
+    :param on_changed_input: what to do where a post that is already under way or out differs from the order.
+    """
+
+    work: Work
+    origin: Mapping[str, str] = field(default_factory=dict)
+    on_changed_input: OnChangedInput = "warn"
+
+    def publish(self) -> Sent:
+        """Do what is still to be done until TikTok has the whole video.
+
+        :raises InvalidInputError: with every finding; nothing was sent.
+        :raises ComeBack: somebody else is at it, or the budget is used up.
+        :raises UncertainPostError: only a person can tell whether the post is out.
+        :raises TikTokError: what TikTok or the store answers. The next try goes on from what is on record.
+        """
+        known = self.work.ledger.look()
+        if known and known.state in _ENDED and (sent := self._without_media(known)):
+            return sent
+        try:
+            facts = check_locally(self.work.order, self.work.hook.hosts)
+        except InvalidInputError:
+            if known and (sent := self._without_media(known)):
+                return sent
+            raise
+        claimed = self.work.ledger.claim(self._claim(self.work.fingerprint))
+        if claimed.verdict == Verdict.THEIRS:
+            return self._join(claimed.record, claimed.retry_in)
+        try:
+            return self._go_on(facts)
+        except ComeBack:
+            self.work.ledger.release()
+            raise
+
+    def _without_media(self, known: PostRecord) -> Sent | None:
+        """Take a post that TikTok has or may have as it is: its media may be long gone; None if there is none."""
+        if not _is_at_tiktok(known):
+            return None
+        # The claim checks the account.
+        record = self.work.ledger.claim(self._claim(known.fingerprint)).record
+        return self._reuse(record, self._fingerprint_if_there()) if _is_at_tiktok(record) else None
+
+    def _go_on(self, facts: VideoFacts | None) -> Sent:
+        for _ in range(_ATTEMPTS_PER_TRY):
+            try:
+                return self._step(self.work.ledger.record, facts)
+            except UploadExpiredError as error:
+                # Nothing of that attempt is out, as is on record by now.
+                log.warning("%s Starting anew.", error)
+        raise UnreachableError(
+            f"The upload URL has ended {_ATTEMPTS_PER_TRY} times before the upload: is the way to TikTok too slow?",
+            maybe_processed=False,
+        )
+
+    def _step(self, record: PostRecord, facts: VideoFacts | None) -> Sent:
+        work = self.work
+        step = next_step(record, work.fingerprint, work.content, work.clock())
+        if step is Next.RESEND_LAST:
+            self._tell_changes(record, work.fingerprint)
+        match step:
+            case Next.INIT:
+                attempts.begin(work, facts)
+                return Sent(work.ledger.record, reused=False)
+            case Next.RESUME | Next.RESEND_LAST if facts is not None and attempts.resume(work, record, facts):
+                return Sent(work.ledger.record, reused=False)
+            case Next.ASK_A_PERSON:
+                raise self._uncertain(record)
+            case _:
+                return self._reuse(work.ledger.record, work.fingerprint)
+
+    def _uncertain(self, record: PostRecord) -> Exception:
+        if record.state == PostState.INTENDED:
+            reason = "a try was cut off while it asked TikTok to pull the video"
+            record = self.work.ledger.write(Doubt(reason=reason))
+        return uncertain_post(self.work.hook, record, "Whether TikTok has accepted the post is not known.")
+
+    def _join(self, record: PostRecord, retry_in: float) -> Sent:
+        if record.state == PostState.FINISHING:
+            return self._reuse(record, self.work.fingerprint)
+        raise ComeBack(min(retry_in, LONGEST_JOIN_PAUSE), "another task is publishing the same post")
+
+    def _reuse(self, record: PostRecord, fingerprint: str | None) -> Sent:
+        """Take a post as it is, after saying what differs from the order."""
+        self._tell_changes(record, fingerprint)
+        log.info(
+            "Post key %s is on record as %s, publish id %s%s: it is not sent again.",
+            record.post_key,
+            record.state,
+            record.publish_id or "unknown",
+            f", {record.post_url}" if record.post_url else "",
+        )
+        return Sent(record, reused=True)
+
+    def _tell_changes(self, record: PostRecord, fingerprint: str | None) -> None:
+        changed = differences(record, fingerprint, self.work.content)
+        if changed and self.on_changed_input == "fail":
+            raise InvalidInputError(
+                [f"{change}; a post that is sent cannot be changed" for change in changed]
+            )
+        for change in changed:
+            log.warning("This post is not published again, although %s.", change)
+
+    def _claim(self, fingerprint: str) -> PostClaim:
+        return PostClaim(
+            claimant=self.work.ledger.claimant,
+            kind="video",
+            source=self.work.order.source,
+            fingerprint=fingerprint,
+            content=self.work.content,
+            origin=self.origin,
+        )
+
+    def _fingerprint_if_there(self) -> str | None:
+        try:
+            return self.work.fingerprint
+        except Exception as error:
+            # Whatever the storage raises: the comparison is a courtesy, and the post is at TikTok.
+            log.info("What is on record cannot be compared with the media: %s", error)
+            return None
+
+
+def _is_at_tiktok(record: PostRecord) -> bool:
+    """Whether all that is left to do is to wait, or to tell."""
+    return record.state in (*_ENDED, PostState.FINISHING) or (
+        record.state == PostState.UNCERTAIN and record.publish_id is not None
+    )

@@ -1,0 +1,53 @@
+"""The default retry policy: what the errors themselves say about a retry."""
+
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+
+from tiktok_provider.exceptions import Retry, TikTokError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+FIRST_DELAY, LONGEST_DELAY = 30.0, 900.0
+MINUTE_WINDOW = 60.0
+
+
+class TikTokRetryPolicy(RetryPolicy):
+    """Fails at once where a retry cannot help, else waits as long as TikTok asks.
+
+    Bad input, refused scopes and reached caps fail at once. Faults of the network or of TikTok are repeated after
+    30 seconds, doubling up to 15 minutes; a reached minute limit after ``Retry-After`` or a minute. All delays have
+    jitter, so that tasks do not come back together. Other exceptions follow Airflow's own rules.
+    """
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,  # noqa: ARG002  (Airflow's signature)
+        context: "Context | None" = None,  # noqa: ARG002
+    ) -> RetryDecision:
+        """Decide for one failure; Airflow still applies the task's number of ``retries``."""
+        if not isinstance(exception, TikTokError):
+            return RetryDecision.default()
+        delay = retry_delay(exception, try_number)
+        if delay is None:
+            return RetryDecision.fail(reason=f"A retry cannot help; next to act: {exception.actor}.")
+        return RetryDecision.retry(delay=delay, reason=f"Retry {exception.retry}.")
+
+
+def retry_delay(error: TikTokError, try_number: int) -> timedelta | None:
+    """Return how long to wait before the next try, or None if there should be none.
+
+    :param try_number: of the try that failed, from 1.
+    """
+    if error.retry == Retry.NEXT_MINUTE:
+        seconds = error.retry_after or MINUTE_WINDOW
+    elif error.retry == Retry.BACKOFF:
+        seconds = min(FIRST_DELAY * 2 ** (try_number - 1), LONGEST_DELAY)
+    else:
+        return None
+    return timedelta(seconds=seconds * random.uniform(1.0, 1.25))

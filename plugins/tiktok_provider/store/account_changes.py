@@ -1,0 +1,304 @@
+"""What happens to an account, each as one step within a transaction; ``accounts`` runs them around the calls.
+
+A step that must be committed and yet end in an error returns the error instead of raising it.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tiktok_provider.exceptions import ApiError, TikTokError
+from tiktok_provider.store import leases
+from tiktok_provider.store.connections import (
+    TikTokApp,
+    has_tokens,
+    read_tokens,
+    user_conn_ids,
+    wipe_first_set,
+    wipe_tokens,
+    write_tokens,
+)
+from tiktok_provider.store.db import audit
+from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError
+from tiktok_provider.store.leases import Lease
+from tiktok_provider.store.records import AccountRecord
+from tiktok_provider.store.tokens import (
+    EXPIRING,
+    AccountState,
+    AccountSummary,
+    Busy,
+    Disconnected,
+    StoredTokens,
+    TokenState,
+    tokens_conn_id,
+)
+
+STORE = "tiktok store"
+# How many first sets are remembered: an API server that still has an older one must not bring it back.
+_REMEMBERED_FIRST_SETS = 10
+
+Outcome = TokenState | Busy | TikTokError
+
+
+def look(session: Session, app: TikTokApp, now: datetime) -> Outcome:
+    """Tell where the token set is; a first set that was not seen before becomes it."""
+    record = account_of(session, app, now)
+    return _told(record) if record else not_connected(app.conn_id)
+
+
+def begin_refresh(session: Session, app: TikTokApp, seen_generation: int, now: datetime) -> Outcome | Lease:
+    """Take the lease, unless there is a newer set already, or somebody else has it."""
+    record = account_of(session, app, now)
+    if record is None:
+        return not_connected(app.conn_id)
+    if record.dead_at or record.generation != seen_generation:
+        return _told(record)
+    if busy := leases.wait_for(record, now):
+        return busy
+    tokens = read_tokens(session, app.conn_id, now)
+    if tokens is None or not tokens.refresh_token:
+        return not_connected(app.conn_id)
+    return leases.take(record, tokens, now)
+
+
+def keep(session: Session, app: TikTokApp, lease: Lease, tokens: StoredTokens, now: datetime) -> Outcome:
+    """Write the set that TikTok gave, lease or not, unless a person or a set that lives longer came between."""
+    record = session.get(AccountRecord, app.conn_id) or _new_record(session, app.conn_id)
+    overtaken = record.generation != lease.generation and (
+        record.settled_generation > lease.generation or not tokens.outlives(record.access_expires_at)
+    )
+    if not overtaken:
+        _write(session, record, app, tokens, now)
+    leases.finish(record, lease, now)
+    outcome = "overtaken" if overtaken else "new token set"
+    audit(
+        session,
+        "tiktok_refresh",
+        actor=STORE,
+        conn_id=app.conn_id,
+        outcome=outcome,
+        generation=record.generation,
+    )
+    return _told(record)
+
+
+def refuse(session: Session, app: TikTokApp, lease: Lease, error: ApiError, now: datetime) -> Outcome:
+    """Judge an ``invalid_grant``: overtaken by a newer set, suspect, or the end of the account."""
+    record = session.get(AccountRecord, app.conn_id)
+    if record is None:
+        return not_connected(app.conn_id)
+    if record.generation != lease.generation:
+        leases.give_back(record, lease, now)
+        return _told(record)
+    suspect = leases.is_suspect(record, lease, now)
+    leases.give_back(record, lease, now, leases.PAUSE_WHEN_SUSPECT if suspect else leases.PAUSE_AFTER_FAILURE)
+    _note_failure(session, record, error, now, suspect=suspect)
+    if suspect:
+        return Busy(leases.PAUSE_WHEN_SUSPECT.total_seconds())
+    record.dead_at = now
+    record.last_error = f"{_reconnect(record)} {record.last_error}"
+    return AccountDeadError(record.last_error)
+
+
+def fail(session: Session, app: TikTokApp, lease: Lease, error: TikTokError, now: datetime) -> None:
+    """Note a refresh that failed for another reason, and pause before the next one."""
+    record = session.get(AccountRecord, app.conn_id)
+    if record is not None:
+        leases.finish(record, lease, now, leases.PAUSE_AFTER_FAILURE)
+        _note_failure(session, record, error, now, suspect=False)
+
+
+def connect(session: Session, app: TikTokApp, tokens: StoredTokens, actor: str, now: datetime) -> Outcome:
+    """Take the set of a new consent, whatever there was before."""
+    record = session.get(AccountRecord, app.conn_id) or _new_record(session, app.conn_id)
+    if not tokens.username and tokens.open_id == record.open_id:
+        tokens = replace(tokens, username=record.username)
+    _settle(session, record, app, tokens, now)
+    _audit_connect(session, record, actor, "consent")
+    return _told(record)
+
+
+def disconnect(
+    session: Session, conn_id: str, first_set: StoredTokens | None, actor: str, problem: str
+) -> Disconnected:
+    """Wipe the token set, and the first set where the store can reach it."""
+    record = session.get(AccountRecord, conn_id) or _new_record(session, conn_id)
+    open_id = record.open_id
+    wipe_tokens(session, conn_id)
+    remains = first_set is not None and not wipe_first_set(session, conn_id)
+    _remember_first_set(record, first_set)
+    record.generation += 1
+    record.settled_generation = record.generation
+    record.access_expires_at = record.refresh_expires_at = record.refreshed_at = None
+    record.open_id = record.username = record.scope = ""
+    record.dead_at = record.last_error = record.last_error_at = None
+    audit(
+        session,
+        "tiktok_disconnect",
+        actor=actor,
+        conn_id=conn_id,
+        open_id=open_id,
+        revoked="no" if problem else "yes",
+    )
+    return Disconnected(conn_id=conn_id, revoked=not problem, problem=problem, first_set_remains=remains)
+
+
+def summaries(session: Session, now: datetime) -> list[AccountSummary]:
+    """Return all accounts that the store knows or that have a Connection in the metadata database."""
+    known = {record.conn_id: _summary(record, now) for record in session.scalars(select(AccountRecord))}
+    unknown = {conn_id: AccountSummary(conn_id=conn_id) for conn_id in user_conn_ids(session)}
+    return sorted({**unknown, **known}.values(), key=lambda account: account.conn_id)
+
+
+def account_of(session: Session, app: TikTokApp, now: datetime) -> AccountRecord | None:
+    """Return the account's record, after a look at what a person may have connected; None without a token set."""
+    record = session.get(AccountRecord, app.conn_id)
+    if tokens := _adoptable(session, app, record, now):
+        record = record or _new_record(session, app.conn_id)
+        _settle(session, record, app, tokens, now)
+        _audit_connect(session, record, STORE, "first set")
+        return record
+    if record is None or record.access_expires_at is None or not has_tokens(session, app.conn_id):
+        return None
+    return record
+
+
+def _adoptable(
+    session: Session, app: TikTokApp, record: AccountRecord | None, now: datetime
+) -> StoredTokens | None:
+    """Return a token set that a person put into a Connection and that was not seen before."""
+    first_set = app.first_set
+    if record is None:
+        # After the loss of our tables alone, the set that was kept beside them is newer than the first one.
+        kept = read_tokens(session, app.conn_id, now)
+        return kept if kept and (not first_set or kept.outlives(first_set.access_expires_at)) else first_set
+    if first_set is None or first_set.fingerprint in record.first_set_hashes.split():
+        return None
+    return first_set if first_set.refresh_token or record.access_expires_at is None else None
+
+
+def _new_record(session: Session, conn_id: str) -> AccountRecord:
+    record = AccountRecord(
+        conn_id=conn_id,
+        generation=0,
+        settled_generation=0,
+        first_set_hashes="",
+        open_id="",
+        username="",
+        scope="",
+    )
+    session.add(record)
+    return record
+
+
+def _settle(
+    session: Session, record: AccountRecord, app: TikTokApp, tokens: StoredTokens, now: datetime
+) -> None:
+    """Write a set that a person brought: refreshes under way no longer count."""
+    _remember_first_set(record, app.first_set)
+    _write(session, record, app, tokens, now)
+    record.settled_generation = record.generation
+    leases.clear(record)
+
+
+def _write(
+    session: Session, record: AccountRecord, app: TikTokApp, tokens: StoredTokens, now: datetime
+) -> None:
+    record.generation += 1
+    record.access_expires_at = tokens.access_expires_at
+    record.refresh_expires_at = tokens.refresh_expires_at
+    record.open_id, record.username, record.scope = tokens.open_id, tokens.username, tokens.scope
+    record.refreshed_at = now
+    record.dead_at = record.last_error = record.last_error_at = None
+    write_tokens(session, app, tokens, record.generation)
+
+
+def _remember_first_set(record: AccountRecord, first_set: StoredTokens | None) -> None:
+    if first_set is not None and first_set.fingerprint not in (seen := record.first_set_hashes.split()):
+        record.first_set_hashes = " ".join([*seen, first_set.fingerprint][-_REMEMBERED_FIRST_SETS:])
+
+
+def _told(record: AccountRecord) -> TokenState | TikTokError:
+    if record.dead_at:
+        return AccountDeadError(record.last_error or _reconnect(record))
+    if record.access_expires_at is None or record.refresh_expires_at is None:
+        return not_connected(record.conn_id)
+    return TokenState(
+        conn_id=record.conn_id,
+        tokens_conn_id=tokens_conn_id(record.conn_id),
+        generation=record.generation,
+        access_expires_at=record.access_expires_at,
+        refresh_expires_at=record.refresh_expires_at,
+        open_id=record.open_id,
+        scope=record.scope,
+    )
+
+
+def _summary(record: AccountRecord, now: datetime) -> AccountSummary:
+    return AccountSummary(
+        conn_id=record.conn_id,
+        state=_state(record, now),
+        generation=record.generation,
+        open_id=record.open_id,
+        username=record.username,
+        scopes=tuple(record.scope.replace(",", " ").split()),
+        access_expires_at=record.access_expires_at,
+        refresh_expires_at=record.refresh_expires_at,
+        refreshed_at=record.refreshed_at,
+        last_error=record.last_error,
+        last_error_at=record.last_error_at,
+    )
+
+
+def _state(record: AccountRecord, now: datetime) -> AccountState:
+    if record.refresh_expires_at is None:
+        return AccountState.UNKNOWN
+    if record.dead_at or record.refresh_expires_at <= now:
+        return AccountState.DEAD
+    return AccountState.EXPIRING if record.refresh_expires_at - now < EXPIRING else AccountState.OK
+
+
+def _note_failure(
+    session: Session, record: AccountRecord, error: TikTokError, now: datetime, *, suspect: bool
+) -> None:
+    record.last_error, record.last_error_at = str(error), now
+    code = error.code if isinstance(error, ApiError) else type(error).__name__
+    audit(
+        session,
+        "tiktok_token_failure",
+        actor=STORE,
+        conn_id=record.conn_id,
+        error=code,
+        log_id=error.log_id if isinstance(error, ApiError) else None,
+        suspect="yes" if suspect else None,
+    )
+
+
+def _audit_connect(session: Session, record: AccountRecord, actor: str, source: str) -> None:
+    audit(
+        session,
+        "tiktok_connect",
+        actor=actor,
+        conn_id=record.conn_id,
+        source=source,
+        open_id=record.open_id,
+        generation=record.generation,
+    )
+
+
+def _reconnect(record: AccountRecord) -> str:
+    name = f"@{record.username}" if record.username else f"with open id {record.open_id or 'unknown'}"
+    return (
+        f"The owner of the TikTok account {name} must connect it again: airflow tiktok connect {record.conn_id}"
+        f" (or put a new token set into the extra of connection {record.conn_id!r})."
+    )
+
+
+def not_connected(conn_id: str) -> AccountNotConnectedError:
+    return AccountNotConnectedError(
+        f"Connection {conn_id!r} has no token set that can be used. The owner of the TikTok account connects it:"
+        f" airflow tiktok connect {conn_id} (or put a token set with a refresh_token into the extra of connection"
+        f" {conn_id!r})."
+    )

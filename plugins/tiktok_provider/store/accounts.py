@@ -1,0 +1,205 @@
+"""The accounts: where their token sets are, and how they are kept alive."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import CursorResult, delete
+from sqlalchemy.orm import Session
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from tiktok_provider.api.oauth import TokenSet, refresh_tokens, revoke
+from tiktok_provider.exceptions import OAuthError, TikTokError
+from tiktok_provider.store import account_changes as changes
+from tiktok_provider.store.calling import Caller, call_tiktok
+from tiktok_provider.store.clock import utc_now
+from tiktok_provider.store.connections import TikTokApp, read_app, read_tokens
+from tiktok_provider.store.db import change, transaction
+from tiktok_provider.store.errors import StoreBusyError
+from tiktok_provider.store.leases import SHORTEST_WAIT, Lease, TooLateError, in_time
+from tiktok_provider.store.proof import NONCE_LIFETIME
+from tiktok_provider.store.records import NonceRecord
+from tiktok_provider.store.redaction import redact
+from tiktok_provider.store.threads import in_thread
+from tiktok_provider.store.tokens import (
+    AccountSummary,
+    Busy,
+    Disconnected,
+    StoredTokens,
+    TokenState,
+    granted,
+)
+
+T = TypeVar("T")
+
+# A set in hand is worth about a minute of a locked database.
+_TRIES_TO_KEEP = 8
+
+
+class AccountStore:
+    """Keeps the token sets of all accounts. Used by the API server and, in process, by the command line.
+
+    Several of them, in several processes and event loops, can work on one database.
+
+    :param clock: tells the time, in UTC.
+    :param call: runs a call at TikTok's token endpoint.
+    :param sleep: waits, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        call: Caller = call_tiktok,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._call = call
+        self._sleep = sleep
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def look(self, conn_id: str) -> TokenState:
+        """Tell where the current token set is. No call to TikTok.
+
+        A first set in the user's Connection that was not seen before means that a person connected anew: it wins.
+
+        :raises AccountDeadError: TikTok no longer takes the refresh token.
+        :raises AccountNotConnectedError: there is no token set.
+        :raises ConnectionSettingsError: the user's Connection cannot be read or lacks something.
+        :raises StoreNotReadyError: the tables are missing.
+        :raises StoreBusyError: the database is locked.
+        """
+        app = await self._app(conn_id)
+        return _only_state(await self._change(lambda session: changes.look(session, app, self._clock())))
+
+    async def refresh(self, conn_id: str, seen_generation: int) -> TokenState | Busy:
+        """Get a new token set from TikTok, or tell of the one that somebody else got meanwhile.
+
+        :param seen_generation: the set that the caller found too old; a newer one is the answer.
+        :raises OAuthError: TikTok refuses for another reason than a dead refresh token.
+        :raises UnreachableError: no answer; callers are asked to pause.
+        :raises TikTokError: as ``look``.
+        """
+        app = await self._app(conn_id)
+        begun = await self._change(
+            lambda session: changes.begin_refresh(session, app, seen_generation, self._clock())
+        )
+        if isinstance(begun, Lease):
+            return _state_or_busy(await self._to_the_end(self._refresh_with(app, begun)))
+        return _state_or_busy(begun)
+
+    async def connect(self, conn_id: str, tokens: TokenSet, *, actor: str, username: str = "") -> TokenState:
+        """Keep the token set of a new consent; it wins over all that is stored or under way.
+
+        :param actor: who connected, for the audit log.
+        :param username: the @handle; by default the known one stays if it is the same account.
+        """
+        app = await self._app(conn_id)
+        stored = replace(granted(tokens, self._clock()), username=username)
+        return _only_state(
+            await self._change(lambda session: changes.connect(session, app, stored, actor, self._clock()))
+        )
+
+    async def disconnect(self, conn_id: str, *, actor: str) -> Disconnected:
+        """Revoke at TikTok, then wipe the tokens, also if TikTok or the Connection is out of reach.
+
+        :param actor: who disconnected, for the audit log.
+        """
+        first_set, problem = None, ""
+        try:
+            app = await self._app(conn_id)
+            first_set = app.first_set
+            await self._revoke(app)
+        except TikTokError as error:
+            problem = str(error)
+        return await self._change(
+            lambda session: changes.disconnect(session, conn_id, first_set, actor, problem)
+        )
+
+    async def accounts(self) -> list[AccountSummary]:
+        """Return all accounts, by connection id. No call to TikTok."""
+        return await self._change(lambda session: changes.summaries(session, self._clock()))
+
+    async def prune(self) -> int:
+        """Delete nonces that are too old to be replayed; return how many."""
+        return await self._change(self._prune)
+
+    async def _refresh_with(self, app: TikTokApp, lease: Lease) -> changes.Outcome:
+        asked_at = self._clock()
+        call = refresh_tokens(app.client_key, app.client_secret, lease.tokens.refresh_token)
+        try:
+            answer = await self._call(app.base_url, in_time(call, lease, self._clock))
+            tokens = granted(answer, asked_at, lease.tokens)
+        except TooLateError:
+            return Busy(SHORTEST_WAIT)
+        except TikTokError as error:
+            redact(error, app.client_secret, lease.tokens.refresh_token)
+            return await self._change(self._failure(app, lease, error))
+        return await self._keep(app, lease, tokens)
+
+    def _failure(
+        self, app: TikTokApp, lease: Lease, error: TikTokError
+    ) -> Callable[[Session], changes.Outcome]:
+        def step(session: Session) -> changes.Outcome:
+            if isinstance(error, OAuthError) and error.code == "invalid_grant":
+                return changes.refuse(session, app, lease, error, self._clock())
+            changes.fail(session, app, lease, error, self._clock())
+            return error
+
+        return step
+
+    async def _keep(self, app: TikTokApp, lease: Lease, tokens: StoredTokens) -> changes.Outcome:
+        """Write a set that TikTok gave: the old refresh token may be dead, so give up late."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(StoreBusyError),
+            stop=stop_after_attempt(_TRIES_TO_KEEP),
+            wait=wait_exponential(multiplier=0.25, max=4),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return await retrying(
+            self._change, lambda session: changes.keep(session, app, lease, tokens, self._clock())
+        )
+
+    async def _revoke(self, app: TikTokApp) -> None:
+        tokens = await in_thread(self._read_tokens, app.conn_id)
+        if tokens is None:
+            raise changes.not_connected(app.conn_id)
+        await self._call(app.base_url, revoke(app.client_key, app.client_secret, tokens.access_token))
+
+    def _read_tokens(self, conn_id: str) -> StoredTokens | None:
+        with transaction() as session:
+            return read_tokens(session, conn_id, self._clock())
+
+    def _prune(self, session: Session) -> int:
+        old = delete(NonceRecord).where(NonceRecord.seen_at < self._clock() - NONCE_LIFETIME)
+        result = session.execute(old)
+        return result.rowcount if isinstance(result, CursorResult) else 0
+
+    async def _app(self, conn_id: str) -> TikTokApp:
+        return await in_thread(read_app, conn_id, self._clock())
+
+    async def _change(self, step: Callable[[Session], T]) -> T:
+        # In a thread: the database blocks, and the event loop also serves Airflow's heartbeats.
+        return await in_thread(change, step)
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Finish what has begun at TikTok even if the caller goes away: its answer must not be lost."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+
+def _state_or_busy(outcome: changes.Outcome) -> TokenState | Busy:
+    if isinstance(outcome, TikTokError):
+        raise outcome
+    return outcome
+
+
+def _only_state(outcome: changes.Outcome) -> TokenState:
+    state = _state_or_busy(outcome)
+    assert isinstance(state, TokenState)
+    return state

@@ -1,0 +1,64 @@
+"""What TikTok allows per account, and what the store tells of it. Imports neither Airflow nor the database."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+
+class Endpoint(StrEnum):
+    """What has a budget of its own. The three init endpoints share one: whether TikTok counts them together is
+    not known, and together they never exceed either rule.
+    """
+
+    INIT = "init"
+    CREATOR_INFO = "creator_info"
+    STATUS = "status"
+
+
+# Calls within one minute, per account.
+PER_MINUTE = {Endpoint.INIT: 6, Endpoint.CREATOR_INFO: 20, Endpoint.STATUS: 30}
+# A slot is free again so many seconds after its call has ended: TikTok's sliding window of one minute, and a second.
+WINDOW = 61.0
+# Who waits where it is asks again at the latest after so many seconds.
+SHORT_WAIT = 2.0
+# Who has less than this to wait, besides its way back, does it where it is. Airflow itself fails a task that is
+# queued again before the scheduler has noticed that it had left its worker.
+SHORTEST_LEAVE = 10.0
+
+
+class Cap(StrEnum):
+    """What can close an account for hours."""
+
+    POSTS = "posts"
+    """The creator's posts through all apps within 24 hours; closes direct posts."""
+    DRAFTS = "drafts"
+    """Pending drafts within 24 hours; closes drafts."""
+    ACTIVE_USERS = "active_users"
+    """Creators who post through the app within 24 hours; closes both."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """Calls may be made now.
+
+    :param count: how many, at least 1.
+    """
+
+    count: int = 1
+    type: Literal["granted"] = "granted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """No call may be made now.
+
+    :param retry_in: seconds after which to ask again; a hint that keeps the order, not a reservation.
+    :param cap: what has closed the account, None if only the minute is used up.
+    :param until: when the cap's window ends, as far as can be known.
+    """
+
+    retry_in: float
+    cap: Cap | None = None
+    until: datetime | None = None
+    type: Literal["wait"] = "wait"

@@ -1,0 +1,275 @@
+"""The store as workers and triggers see it: over HTTP, or in process where there is no API server.
+
+What can be asked is in ``operations``; the synchronous and the asynchronous stores run the same definitions.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import httpx
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from tiktok_provider import __version__
+from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver
+from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError, UnreachableError
+from tiktok_provider.store.errors import StoreUnreachableError
+from tiktok_provider.store.location import store_address, store_is_in_process, tls_context
+from tiktok_provider.store.operations import MOUNT, Operation, look, refresh
+from tiktok_provider.store.proof import Proof, ProofRefusedError, SignedRequest
+from tiktok_provider.store.tokens import Busy, TokenState
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+T = TypeVar("T")
+
+
+class Store(ABC):
+    """The store of one account. Close it after use, or use it in a ``with`` statement.
+
+    All methods raise what the store raises: ``AccountDeadError``, ``ConnectionUnreadableError``,
+    ``ConnectionSettingsError``, ``StoreNotReadyError``, ``StoreBusyError`` (after some tries), the errors of posts,
+    ``ProofRefusedError``, ``StoreAnswerError``; and ``UnreachableError`` if it does not answer.
+    """
+
+    def __init__(self, conn_id: str) -> None:
+        self.conn_id = conn_id
+
+    def look(self) -> TokenState:
+        """Tell where the tokens are and which generation; never a token."""
+        return self.run(look(self.conn_id))
+
+    def refresh(self, seen_generation: int) -> TokenState | Busy:
+        """Get a newer set than the one that was seen; ``Busy`` if somebody else is at it."""
+        return self.run(refresh(self.conn_id, seen_generation))
+
+    @abstractmethod
+    def run(self, operation: Operation[T]) -> T:
+        """Do one operation."""
+
+    def close(self) -> None:  # noqa: B027  (nothing to close in process)
+        """Close the connection to the API server."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncStore(ABC):
+    """The store of one account for an event loop; see ``Store``."""
+
+    def __init__(self, conn_id: str) -> None:
+        self.conn_id = conn_id
+
+    async def look(self) -> TokenState:
+        """See ``Store.look``."""
+        return await self.run(look(self.conn_id))
+
+    async def refresh(self, seen_generation: int) -> TokenState | Busy:
+        """See ``Store.refresh``."""
+        return await self.run(refresh(self.conn_id, seen_generation))
+
+    @abstractmethod
+    async def run(self, operation: Operation[T]) -> T:
+        """Do one operation."""
+
+    async def close(self) -> None:  # noqa: B027  (nothing to close in process)
+        """Close the connection to the API server."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def open_store(conn_id: str, client_secret: str = "") -> Store:
+    """Return the store of an account: in process in the CLI and in ``dag.test()``, over HTTP elsewhere.
+
+    :param client_secret: the Connection's password, if the caller has read it already.
+    """
+    return InProcessStore(conn_id) if store_is_in_process() else HttpStore(conn_id, client_secret)
+
+
+def open_async_store(conn_id: str, client_secret: str = "") -> AsyncStore:
+    """Return the store of an account for an event loop; see ``open_store``."""
+    return AsyncInProcessStore(conn_id) if store_is_in_process() else AsyncHttpStore(conn_id, client_secret)
+
+
+class InProcessStore(Store):
+    """Calls the store's own code."""
+
+    def run(self, operation: Operation[T]) -> T:
+        """Do one operation in a thread: the caller may sit on an event loop, as in a notebook."""
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(lambda: asyncio.run(_in_process(operation))).result()
+
+
+class AsyncInProcessStore(AsyncStore):
+    """Calls the store's own code."""
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Do one operation."""
+        return await _in_process(operation)
+
+
+async def _in_process(operation: Operation[T]) -> T:
+    # Its tables belong to the processes that have a database.
+    from tiktok_provider.store.stores import Stores
+
+    return await operation.do(Stores())
+
+
+class HttpStore(Store):
+    """Asks the API server.
+
+    :param sleep: waits between tries, in seconds.
+    """
+
+    def __init__(
+        self, conn_id: str, client_secret: str = "", sleep: Callable[[float], None] | None = None
+    ) -> None:
+        super().__init__(conn_id)
+        address = store_address()
+        self._proof = ProofAuth(conn_id, client_secret, address)
+        self._client = httpx.Client(**_client_options(address, self._proof))
+        self._driver = SyncDriver(self._client, sleep=sleep)
+
+    def run(self, operation: Operation[T]) -> T:
+        """Do one operation; on a refused proof once more with the secret that the Connection has now."""
+        with _explained(self._client.base_url):
+            if not self._proof.client_secret:
+                self._proof.client_secret = self._read_secret()
+            try:
+                return self._driver.run(operation.call())
+            except ProofRefusedError:
+                if not self._proof.renew(self._read_secret()):
+                    raise
+                return self._driver.run(operation.call())
+
+    def close(self) -> None:
+        """Close the HTTP client."""
+        self._client.close()
+
+    def _read_secret(self) -> str:
+        with _reading(self.conn_id):
+            return _secret_of(BaseHook.get_connection(self.conn_id))
+
+
+class AsyncHttpStore(AsyncStore):
+    """Asks the API server; see ``HttpStore``."""
+
+    def __init__(
+        self, conn_id: str, client_secret: str = "", sleep: Callable[[float], Awaitable[None]] | None = None
+    ) -> None:
+        super().__init__(conn_id)
+        address = store_address()
+        self._proof = ProofAuth(conn_id, client_secret, address)
+        self._client = httpx.AsyncClient(**_client_options(address, self._proof))
+        self._driver = AsyncDriver(self._client, sleep=sleep)
+
+    async def run(self, operation: Operation[T]) -> T:
+        """See ``HttpStore.run``."""
+        with _explained(self._client.base_url):
+            if not self._proof.client_secret:
+                self._proof.client_secret = await self._read_secret()
+            try:
+                return await self._driver.run(operation.call())
+            except ProofRefusedError:
+                if not self._proof.renew(await self._read_secret()):
+                    raise
+                return await self._driver.run(operation.call())
+
+    async def close(self) -> None:
+        """Close the HTTP client."""
+        await self._client.aclose()
+
+    async def _read_secret(self) -> str:
+        # Airflow's compatibility helper knows how to read a Connection without blocking the loop.
+        from airflow.providers.common.compat.connection import get_async_connection
+
+        with _reading(self.conn_id):
+            return _secret_of(await get_async_connection(self.conn_id))
+
+
+class ProofAuth(httpx.Auth):
+    """Proves every request at the moment of sending, so that a repetition has a nonce of its own."""
+
+    requires_request_body = True
+
+    def __init__(self, conn_id: str, client_secret: str, address: str) -> None:
+        self.conn_id = conn_id
+        self.client_secret = client_secret
+        self._mount = httpx.URL(address).path.rstrip("/") + MOUNT
+
+    def renew(self, client_secret: str) -> bool:
+        """Take the secret as it is now; return whether it is another one."""
+        changed, self.client_secret = client_secret != self.client_secret, client_secret
+        return changed
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Sign what is about to be sent."""
+        signed = SignedRequest(
+            method=request.method,
+            conn_id=self.conn_id,
+            route=request.url.path.removeprefix(self._mount),
+            query=tuple(request.url.params.multi_items()),
+            body=request.content,
+        )
+        request.headers.update(Proof.make(self.client_secret, signed, datetime.now(UTC)).headers())
+        yield request
+
+
+def _client_options(address: str, proof: ProofAuth) -> dict[str, Any]:
+    return {
+        "auth": proof,
+        "base_url": address,
+        "headers": {"User-Agent": f"airflow-provider-tiktok/{__version__}"},
+        "timeout": TIMEOUT,
+        "verify": tls_context(),
+    }
+
+
+@contextmanager
+def _explained(address: httpx.URL) -> Iterator[None]:
+    """Say of a server that does not answer where its address comes from."""
+    try:
+        yield
+    except UnreachableError as error:
+        raise StoreUnreachableError(
+            f"The TikTok store in Airflow's API server at {address} cannot be reached from here. {error}"
+            " The address is [tiktok] store_url, else that of [core] execution_api_server_url, else [api] base_url.",
+            maybe_processed=error.maybe_processed,
+        ) from None
+
+
+@contextmanager
+def _reading(conn_id: str) -> Iterator[None]:
+    try:
+        yield
+    except AirflowNotFoundException as error:
+        raise ConnectionUnreadableError(
+            f"Connection {conn_id!r} is not defined, or could not be read. Create it under Admin > Connections with"
+            " type TikTok."
+        ) from error
+
+
+def _secret_of(connection: "Connection") -> str:
+    if not connection.password:
+        raise ConnectionSettingsError(
+            f"Connection {connection.conn_id!r} lacks its password: the app's client secret."
+        )
+    return str(connection.password)

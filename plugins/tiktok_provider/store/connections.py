@@ -1,0 +1,185 @@
+"""The two Connections of an account: the user's, which is read, and the store's own, which is written."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from airflow._shared.secrets_masker import mask_secret as mask_in_core
+from airflow.configuration import conf
+from airflow.models import Connection
+from airflow.models.base import ID_LEN
+from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.log import mask_secret as mask_in_sdk
+from cryptography.fernet import InvalidToken
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tiktok_provider.api.hosts import HostPolicy
+from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError
+from tiktok_provider.store.connection_fields import base_url
+from tiktok_provider.store.tokens import StoredTokens, tokens_conn_id, tokens_in
+
+_OURS = "Written by the TikTok provider, which keeps the current token set here. Do not edit."
+_TOKEN_KEYS = ("access_token", "refresh_token", "access_expires_at", "refresh_expires_at")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TikTokApp:
+    """What the user's Connection says: the app, and perhaps a first token set.
+
+    :param base_url: of the API, without a path.
+    """
+
+    conn_id: str
+    client_key: str
+    client_secret: str = field(repr=False)
+    base_url: str
+    first_set: StoredTokens | None
+
+
+def read_app(conn_id: str, now: datetime) -> TikTokApp:
+    """Read the user's Connection, from wherever Airflow finds it.
+
+    :raises ConnectionUnreadableError: it is not defined where this process can see it.
+    :raises ConnectionSettingsError: it lacks something.
+    :raises HostNotAllowedError: its host is not allowed.
+    """
+    connection = _find(conn_id)
+    if len(tokens_conn_id(conn_id)) > ID_LEN:
+        raise ConnectionSettingsError(
+            f"Connection {conn_id!r} has too long an id: {tokens_conn_id(conn_id)!r}, where its token set is kept,"
+            f" may have {ID_LEN} characters."
+        )
+    if connection.conn_type != "tiktok":
+        raise ConnectionSettingsError(
+            f"Connection {conn_id!r} is of type {connection.conn_type!r}, not 'tiktok'."
+        )
+    hosts = HostPolicy.parse(conf.get("tiktok", "allowed_hosts", fallback=""))
+    client_secret = _required(connection, "password", "client secret")
+    first_set = tokens_in(conn_id, _extra_of(connection), now)
+    mask(client_secret, *_secrets_of(first_set))
+    return TikTokApp(
+        conn_id=conn_id,
+        client_key=_required(connection, "login", "client key"),
+        client_secret=client_secret,
+        base_url=hosts.check_api(
+            base_url(connection.host, connection.port), f"host of connection {conn_id!r}"
+        ),
+        first_set=first_set,
+    )
+
+
+def read_tokens(session: Session, conn_id: str, now: datetime) -> StoredTokens | None:
+    """Return the current token set; None if its Connection is gone.
+
+    :raises ConnectionUnreadableError: it cannot be decrypted.
+    """
+    connection = _stored(session, conn_id)
+    if connection is None:
+        return None
+    tokens = tokens_in(connection.conn_id, _extra_of(connection), now)
+    mask(*_secrets_of(tokens))
+    return tokens
+
+
+def has_tokens(session: Session, conn_id: str) -> bool:
+    """Whether the Connection with the current token set is there; reads no token."""
+    return _stored(session, conn_id) is not None
+
+
+def write_tokens(session: Session, app: TikTokApp, tokens: StoredTokens, generation: int) -> None:
+    """Put a token set into the account's second Connection, encrypted by Airflow.
+
+    :raises ConnectionSettingsError: a Connection that somebody else made has its id.
+    """
+    mask(*_secrets_of(tokens))
+    connection = _stored(session, app.conn_id)
+    if connection is None:
+        connection = Connection(conn_id=tokens_conn_id(app.conn_id), conn_type="tiktok", description=_OURS)
+        connection.team_name = _team_of(session, app.conn_id)
+        session.add(connection)
+    connection.host = app.base_url
+    connection.login = app.client_key
+    connection.extra = json.dumps(tokens.to_extra(generation))
+
+
+def wipe_tokens(session: Session, conn_id: str) -> None:
+    """Delete the Connection with the current token set."""
+    if (connection := _stored(session, conn_id)) is not None:
+        session.delete(connection)
+
+
+def wipe_first_set(session: Session, conn_id: str) -> bool:
+    """Take the first set out of the user's Connection; False if that is not in the metadata database."""
+    connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id))
+    if connection is None:
+        return False
+    extra = {name: value for name, value in _extra_of(connection).items() if name not in _TOKEN_KEYS}
+    connection.extra = json.dumps(extra)
+    return True
+
+
+def user_conn_ids(session: Session) -> list[str]:
+    """Return the ids of the TikTok Connections that people made in the metadata database."""
+    rows = session.execute(
+        select(Connection.conn_id, Connection.description).where(Connection.conn_type == "tiktok")
+    )
+    return sorted(conn_id for conn_id, description in rows if description != _OURS)
+
+
+def mask(*values: str) -> None:
+    """Keep secrets out of all logs of this process, also in the form in which URLs carry them."""
+    for value in filter(None, values):
+        for form in {value, quote(value, safe="")}:
+            mask_in_core(form)
+            mask_in_sdk(form)
+
+
+def _secrets_of(tokens: StoredTokens | None) -> tuple[str, ...]:
+    return (tokens.access_token, tokens.refresh_token) if tokens else ()
+
+
+def _find(conn_id: str) -> Connection:
+    try:
+        return Connection.get_connection_from_secrets(conn_id)
+    except AirflowNotFoundException:
+        raise ConnectionUnreadableError(
+            f"Connection {conn_id!r} is not defined where the API server can see it (in the metadata database, in a"
+            " secrets backend, or in the environment of the API server itself), or it is malformed there, or was"
+            " encrypted with another [core] fernet_key."
+        ) from None
+
+
+def _stored(session: Session, conn_id: str) -> Connection | None:
+    connection = session.scalar(select(Connection).where(Connection.conn_id == tokens_conn_id(conn_id)))
+    if connection is not None and connection.description != _OURS:
+        raise ConnectionSettingsError(
+            f"Connection {tokens_conn_id(conn_id)!r} was made or changed by somebody else. Rename it: its id is where"
+            f" the token set of connection {conn_id!r} is kept."
+        )
+    return connection
+
+
+def _extra_of(connection: Connection) -> dict[str, Any]:
+    try:
+        extra: dict[str, Any] = connection.extra_dejson
+    except (InvalidToken, ValueError):
+        raise ConnectionUnreadableError(
+            f"Connection {connection.conn_id!r} cannot be decrypted with the present [core] fernet_key."
+        ) from None
+    return extra
+
+
+def _team_of(session: Session, conn_id: str) -> str | None:
+    return session.scalar(select(Connection.team_name).where(Connection.conn_id == conn_id))
+
+
+def _required(connection: Connection, name: str, meaning: str) -> str:
+    value: str | None = getattr(connection, name)
+    if not value:
+        raise ConnectionSettingsError(
+            f"Connection {connection.conn_id!r} lacks its {name}: the app's {meaning}."
+        )
+    return value

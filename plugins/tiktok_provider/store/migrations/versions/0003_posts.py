@@ -1,0 +1,79 @@
+"""Posts, and the attempts at them."""
+
+import sqlalchemy as sa
+from airflow.utils.sqlalchemy import UtcDateTime
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "tiktok_post",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("conn_id", sa.String(250), nullable=False),
+        sa.Column("post_key", sa.String(250), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("task", sa.Text(), nullable=False),
+        sa.Column("try_number", sa.Integer(), nullable=False),
+        sa.Column("try_id", sa.Text(), nullable=False),
+        sa.Column("lease_until", UtcDateTime()),
+        sa.Column("open_id", sa.String(250), nullable=False),
+        sa.Column("username", sa.String(250), nullable=False),
+        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("source", sa.String(20), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("content", sa.JSON(), nullable=False),
+        sa.Column("origin", sa.JSON(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("publish_id", sa.Text()),
+        sa.Column("size", sa.BigInteger()),
+        sa.Column("chunk_size", sa.BigInteger()),
+        sa.Column("sent_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("sealed_upload_url", sa.Text()),
+        sa.Column("url_expires_at", UtcDateTime()),
+        sa.Column("finishing_at", UtcDateTime()),
+        sa.Column("profile_url", sa.Text(), nullable=False),
+        sa.Column("status", sa.JSON(), nullable=False),
+        sa.Column("post_ids", sa.JSON(), nullable=False),
+        sa.Column("post_url", sa.Text()),
+        sa.Column("fail_reason", sa.Text(), nullable=False),
+        sa.Column("settled_by", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("tiktok_post_pkey")),
+        sa.UniqueConstraint("conn_id", "post_key", name=op.f("tiktok_post_conn_id_post_key_uq")),
+    )
+    op.create_index(op.f("idx_tiktok_post_state"), "tiktok_post", ["state"])
+    op.create_table(
+        "tiktok_attempt",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("post_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("intent_id", sa.Text(), nullable=False),
+        sa.Column("publish_id", sa.Text()),
+        sa.Column("size", sa.BigInteger()),
+        sa.Column("sent_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("fail_reason", sa.Text(), nullable=False),
+        sa.Column("log_ids", sa.JSON(), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=False),
+        sa.Column("finishing_at", UtcDateTime()),
+        sa.Column("ended_at", UtcDateTime()),
+        sa.Column("outcome", sa.String(20), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("tiktok_attempt_pkey")),
+        sa.ForeignKeyConstraint(
+            ["post_id"], ["tiktok_post.id"], name=op.f("tiktok_attempt_post_id_fkey"), ondelete="CASCADE"
+        ),
+        sa.UniqueConstraint("post_id", "number", name=op.f("tiktok_attempt_post_id_number_uq")),
+    )
+    op.create_index(op.f("idx_tiktok_attempt_started_at"), "tiktok_attempt", ["started_at"])
+
+
+def downgrade() -> None:
+    op.drop_table("tiktok_attempt")
+    op.drop_table("tiktok_post")

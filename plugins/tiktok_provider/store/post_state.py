@@ -1,0 +1,253 @@
+"""What is recorded of a post, and what may be written of it. Imports neither Airflow nor the database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+from uuid import uuid4
+
+# Needed from the claim to the last byte; renewed with each chunk and at least every 20 s.
+LEASE = timedelta(seconds=60)
+RENEW_EVERY = timedelta(seconds=20)
+
+Source = Literal["file", "url"]
+# Values that are compared with a later order: what is asked for besides the media.
+Content = Mapping[str, str | int | bool | None]
+
+
+class PostState(StrEnum):
+    """How far a post has come. Each state says the most that can have happened, not the least."""
+
+    CLAIMED = "claimed"
+    """Nothing was asked of TikTok."""
+    INTENDED = "intended"
+    """An init request may have left; no publish id is known."""
+    UPLOADING = "uploading"
+    """There is a publish id, and the last byte has not left: nothing can be out."""
+    FINISHING = "finishing"
+    """The last byte may have left, or TikTok pulls: from here on TikTok publishes by itself."""
+    OUT = "out"
+    IN_INBOX = "inbox"
+    FAILED = "failed"
+    """Nothing is out; a new attempt may be made."""
+    UNCERTAIN = "uncertain"
+    """It cannot be known whether TikTok has accepted it; with a publish id TikTok can be asked again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimant:
+    """Who wants to publish: one try of one task instance.
+
+    :param task: the same for all tries of one task instance: dag id, run id, task id and map index.
+    :param try_number: a higher one takes over from a lower one at once.
+    :param try_id: of the process that runs this try alone. It may repeat its claim and keeps its generation.
+    """
+
+    task: str
+    try_number: int
+    try_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostClaim:
+    """A wish to publish.
+
+    :param kind: ``video`` or later kinds.
+    :param fingerprint: of the media.
+    :param content: caption and settings, to tell later what differs.
+    :param origin: readable parts of the post key: ``dag_id``, ``run``, ``task_id``, ``map_index``.
+    """
+
+    claimant: Claimant
+    kind: str
+    source: Source
+    fingerprint: str
+    content: Content
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostRecord:
+    """What is on record of a post. It holds no secret in the clear.
+
+    :param generation: grows with every claim that takes the post over; every write names it.
+    :param lease_until: until then its holder alone may act; None if nobody holds it.
+    :param open_id: of the account at the first claim.
+    :param fingerprint: of the last attempt's media, before the first attempt that of the claim.
+    :param content: what the last attempt asked for.
+    :param attempt: number of the last attempt, 0 before the first.
+    :param publish_id: of the last attempt, None before TikTok has given one.
+    :param size: bytes of the file; None for a pull.
+    :param sent_bytes: of the last attempt, acknowledged by TikTok.
+    :param sealed_upload_url: encrypted with a key derived from the client secret.
+    :param finishing_at: when the last byte may have left for the first time.
+    :param status: TikTok's last answer, as ``PostStatus`` fields; empty before there was one.
+    :param settled_by: who decided on the outcome where it was a person; else empty.
+    """
+
+    conn_id: str
+    post_key: str
+    state: PostState
+    generation: int
+    kind: str
+    source: Source
+    fingerprint: str
+    content: Content = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
+    lease_until: datetime | None = None
+    open_id: str = ""
+    username: str = ""
+    attempt: int = 0
+    publish_id: str | None = None
+    size: int | None = None
+    chunk_size: int | None = None
+    sent_bytes: int = 0
+    sealed_upload_url: str | None = field(default=None, repr=False)
+    url_expires_at: datetime | None = None
+    finishing_at: datetime | None = None
+    profile_url: str = ""
+    status: Mapping[str, object] = field(default_factory=dict)
+    post_ids: tuple[str, ...] = ()
+    post_url: str | None = None
+    fail_reason: str = ""
+    settled_by: str = ""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class Verdict(StrEnum):
+    """What a claim has led to."""
+
+    YOURS = "yours"
+    """The claimant holds the lease and goes on from the recorded state."""
+    THEIRS = "theirs"
+    """Somebody else is at it: join, by polling if there is a publish id and the state is FINISHING."""
+    SETTLED = "settled"
+    """OUT, IN_INBOX or UNCERTAIN: nothing may be sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """The answer to a claim, after which ``record.generation`` is the one to write with if it is ``YOURS``.
+
+    :param retry_in: with ``THEIRS``: seconds until the lease ends at the latest.
+    """
+
+    verdict: Verdict
+    record: PostRecord
+    retry_in: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intend:
+    """An init request is about to leave; begins a new attempt. From any state in which nothing can be out:
+    CLAIMED, FAILED, UPLOADING, and INTENDED of a file (an unused publish id publishes nothing).
+
+    :param intent_id: by it a repetition is known whose answer was lost: it begins nothing new.
+    """
+
+    source: Source
+    fingerprint: str
+    content: Content
+    intent_id: str = field(default_factory=lambda: uuid4().hex, compare=False)
+    type: Literal["intend"] = "intend"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """TikTok has given a publish id. From INTENDED to UPLOADING, or with ``finishing`` to FINISHING; may be repeated.
+
+    :param finishing: the next request carries the last byte, or TikTok pulls already.
+    """
+
+    publish_id: str
+    finishing: bool
+    size: int | None = None
+    chunk_size: int | None = None
+    sealed_upload_url: str | None = field(default=None, repr=False)
+    url_expires_at: datetime | None = None
+    profile_url: str = ""
+    type: Literal["start"] = "start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """TikTok holds so many bytes. UPLOADING stays; with ``finishing`` the next request carries the last byte, and
+    the post is FINISHING. In FINISHING it may be written too: that chunk is sent again to the same publish id, or,
+    with all bytes of the file, TikTok has confirmed the last one.
+    """
+
+    sent_bytes: int
+    finishing: bool = False
+    type: Literal["progress"] = "progress"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renew:
+    """The holder is alive. In any state."""
+
+    type: Literal["renew"] = "renew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The holder gives its lease back; the state stays. In any state."""
+
+    type: Literal["release"] = "release"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail:
+    """Nothing of the attempt is out, for certain: init was refused, or a chunk was, and the last byte has certainly
+    not arrived. From INTENDED, UPLOADING, FINISHING or FAILED to FAILED.
+    """
+
+    reason: str
+    log_id: str = ""
+    type: Literal["fail"] = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Whether TikTok has accepted the post cannot be known. From INTENDED, UPLOADING or FINISHING to UNCERTAIN."""
+
+    reason: str
+    type: Literal["doubt"] = "doubt"
+
+
+PostStep = Intend | Start | Progress | Renew | Release | Fail | Doubt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What a person has seen of an uncertain post.
+
+    :param posted: whether it is out.
+    :param actor: who says so.
+    """
+
+    posted: bool
+    actor: str
+    post_id: str | None = None
+    post_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How an attempt ended, from whoever waited for it. It needs no lease: it names the publish id.
+
+    What is known for more certain counts: OUT beats IN_INBOX, which beats FAILED, which beats UNCERTAIN. Of two
+    equals the first counts, to which the second adds post ids. An earlier attempt that turns out to be OUT or
+    IN_INBOX makes the post so, whatever a later attempt is doing.
+
+    :param state: OUT, IN_INBOX, FAILED or UNCERTAIN.
+    """
+
+    publish_id: str
+    state: PostState
+    status: Mapping[str, object] = field(default_factory=dict)
+    post_ids: tuple[str, ...] = ()
+    post_url: str | None = None
+    fail_reason: str = ""
+    log_id: str = ""

@@ -1,0 +1,190 @@
+"""Token sets, and what is told of them. Imports neither Airflow nor the database."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from tiktok_provider.api.oauth import TokenSet
+from tiktok_provider.exceptions import UnexpectedAnswerError
+from tiktok_provider.store.connection_fields import moment, text
+
+# A token with less left than this is refreshed before use.
+REFRESH_LEAD = timedelta(minutes=5)
+# An account whose refresh token ends sooner than this is shown as expiring.
+EXPIRING = timedelta(days=30)
+# What TikTok documents; believed only of a first set that says nothing of its own.
+_REFRESH_LIFETIME = timedelta(days=365)
+_ACCESS_LIFETIME = timedelta(days=1)
+
+
+def tokens_conn_id(conn_id: str) -> str:
+    """Return the id of the Connection that holds an account's current token set."""
+    return f"{conn_id}.tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenState:
+    """What a reader is told: where the token set is and how long it lives. Never a token.
+
+    :param tokens_conn_id: the Connection that holds the set.
+    :param generation: of the set; the Connection's extra holds the same number.
+    """
+
+    conn_id: str
+    tokens_conn_id: str
+    generation: int
+    access_expires_at: datetime
+    refresh_expires_at: datetime
+    open_id: str
+    scope: str
+
+    def needs_refresh(self, now: datetime) -> bool:
+        """Whether the access token has less than five minutes left."""
+        return self.access_expires_at - now < REFRESH_LEAD
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Somebody else is refreshing, or TikTok needs a pause.
+
+    :param retry_in: seconds until it is worth asking again.
+    """
+
+    retry_in: float
+
+
+class AccountState(StrEnum):
+    """How an account is doing."""
+
+    OK = "ok"
+    EXPIRING = "expiring"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSummary:
+    """One account as people see it. Never a token.
+
+    :param state: ``expiring``: the refresh token ends within 30 days; ``unknown``: there is no token set.
+    :param refreshed_at: when the current token set was written.
+    :param last_error: why the last refresh failed; None after a good one.
+    """
+
+    conn_id: str
+    state: AccountState = AccountState.UNKNOWN
+    generation: int = 0
+    open_id: str = ""
+    username: str = ""
+    scopes: tuple[str, ...] = ()
+    access_expires_at: datetime | None = None
+    refresh_expires_at: datetime | None = None
+    refreshed_at: datetime | None = None
+    last_error: str | None = None
+    last_error_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected:
+    """How a disconnect went; the store's tokens are wiped in any case.
+
+    :param revoked: whether TikTok has taken the app's access away.
+    :param problem: why not; empty if it has.
+    :param first_set_remains: the user's Connection still holds a first set, which the store cannot wipe because
+        it comes from the environment or a secrets backend. It is not used again.
+    """
+
+    conn_id: str
+    revoked: bool
+    problem: str = ""
+    first_set_remains: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTokens:
+    """A token set with absolute times, as a Connection's extra holds it.
+
+    :param refresh_token: empty if the set cannot be refreshed.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    access_expires_at: datetime
+    refresh_expires_at: datetime
+    open_id: str = ""
+    scope: str = ""
+    username: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash by which the same set is known again."""
+        return hashlib.sha256(f"{self.access_token}\n{self.refresh_token}".encode()).hexdigest()
+
+    def outlives(self, end: datetime | None) -> bool:
+        """Whether its access token ends later: of two sets it was then given later."""
+        return end is None or self.access_expires_at > end
+
+    def to_extra(self, generation: int) -> dict[str, str | int]:
+        """Return the extra of the Connection that holds the set."""
+        return {
+            "access_token": self.access_token,
+            "refresh_token": self.refresh_token,
+            "access_expires_at": self.access_expires_at.isoformat(),
+            "refresh_expires_at": self.refresh_expires_at.isoformat(),
+            "open_id": self.open_id,
+            "scope": self.scope,
+            "username": self.username,
+            "generation": generation,
+        }
+
+
+def granted(answer: TokenSet, asked_at: datetime, previous: StoredTokens | None = None) -> StoredTokens:
+    """Return the set that TikTok gave, with the lifetimes that it gave.
+
+    :param asked_at: when the request left, so that no time on the way is counted as lifetime.
+    :param previous: what stays where the answer is blank.
+    :raises UnexpectedAnswerError: there is no access token, or nothing to refresh it with.
+    """
+    access_token = answer.access_token.strip()
+    refresh_token = answer.refresh_token.strip() or (previous.refresh_token if previous else "")
+    if not access_token or not refresh_token:
+        raise UnexpectedAnswerError("TikTok's answer has a blank token; the stored ones stay.")
+    open_id = answer.open_id or (previous.open_id if previous else "")
+    return StoredTokens(
+        access_token=access_token,
+        refresh_token=refresh_token,
+        access_expires_at=asked_at + timedelta(seconds=answer.expires_in),
+        refresh_expires_at=asked_at + timedelta(seconds=answer.refresh_expires_in),
+        open_id=open_id,
+        scope=answer.scope or (previous.scope if previous else ""),
+        username=previous.username if previous and previous.open_id in ("", open_id) else "",
+    )
+
+
+def tokens_in(conn_id: str, extra: Mapping[str, Any], now: datetime) -> StoredTokens | None:
+    """Return the token set in a Connection's extra; None if there is no token in it.
+
+    What the extra does not say: an access token that can be refreshed counts as expired, any other as fresh,
+    and a refresh token as fresh.
+
+    :raises ConnectionSettingsError: a time is malformed.
+    """
+    access_token = text(extra, "access_token")
+    refresh_token = text(extra, "refresh_token")
+    if not access_token and not refresh_token:
+        return None
+    access_end = moment(conn_id, extra, "access_expires_at")
+    access_expires_at = access_end or (now if refresh_token else now + _ACCESS_LIFETIME)
+    refresh_end = moment(conn_id, extra, "refresh_expires_at") or now + _REFRESH_LIFETIME
+    return StoredTokens(
+        access_token=access_token,
+        refresh_token=refresh_token,
+        access_expires_at=access_expires_at if access_token else now,
+        refresh_expires_at=refresh_end if refresh_token else access_expires_at,
+        open_id=text(extra, "open_id"),
+        scope=text(extra, "scope"),
+        username=text(extra, "username"),
+    )

@@ -1,0 +1,1 @@
+"""A strict, stateful stand-in for TikTok's API, for tests and demonstrations without TikTok."""

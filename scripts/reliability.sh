@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Measures the figures of docs/reliability.md and prints their tables; all of them take some hours.
+#
+#   bash scripts/reliability.sh                        everything
+#   bash scripts/reliability.sh -k test_refresh_kills  arguments are handed to pytest
+#   bash scripts/reliability.sh -k test_one_post       what is killed, stopped or lost while a post goes out
+#
+# On SQLite, and on PostgreSQL where TIKTOK_TEST_POSTGRES_URL points to a server (databases of our own are made there).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/environment.sh
+
+unset PYTEST_ADDOPTS PYTEST_PLUGINS "${!AIRFLOW_@}"
+[ -n "${TIKTOK_TEST_POSTGRES_URL:-}" ] || say "PostgreSQL is skipped: TIKTOK_TEST_POSTGRES_URL is not set"
+TIKTOK_RELIABILITY=1 exec "$PYTHON" -m pytest tests/faults "$@"

@@ -1,0 +1,32 @@
+"""The store alone, served over HTTP as in Airflow's API server: `python -m tests.faults.store_server PORT SPEED`.
+
+SPEED is how much faster than real time the budgets' clock goes. Airflow's configuration comes from the environment.
+"""
+
+import sys
+import time
+from datetime import UTC, datetime
+
+import uvicorn
+from fastapi import FastAPI
+
+from tiktok_provider.store.budgets import BudgetStore
+from tiktok_provider.store.stores import Stores
+from tiktok_provider.web.application import build_application
+
+
+def main() -> None:
+    """Serve until stopped."""
+    port, speed = int(sys.argv[1]), float(sys.argv[2])
+    began = time.time()
+
+    def quick_clock() -> datetime:
+        return datetime.fromtimestamp(began + (time.time() - began) * speed, UTC)
+
+    outer = FastAPI()
+    outer.mount("/tiktok", build_application(Stores(budgets=BudgetStore(clock=quick_clock))))
+    uvicorn.run(outer, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main()

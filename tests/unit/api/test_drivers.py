@@ -1,0 +1,234 @@
+"""What the drivers repeat, and what they never repeat."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.unit.conftest import Creator
+from tiktok_provider.api import accounts, posting
+from tiktok_provider.api.calls import Call
+from tiktok_provider.api.chunks import Chunk, plan_chunks
+from tiktok_provider.api.drivers import MAX_TRIES, AsyncDriver, SyncDriver
+from tiktok_provider.api.uploads import put_chunk
+from tiktok_provider.exceptions import (
+    ServiceError,
+    UnexpectedAnswerError,
+    UnreachableError,
+    UploadError,
+    UploadExpiredError,
+)
+
+INIT = "/v2/post/publish/video/init/"
+CREATOR_INFO = "/v2/post/publish/creator_info/query/"
+Run = Callable[[Call[Any]], Any]
+
+
+class Sleeper:
+    """Sleeps for no time, and remembers for how long it was asked to."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+
+    def __call__(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
+@pytest.fixture
+def sleeper() -> Sleeper:
+    return Sleeper()
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def runner(kind: str, base_url: str, token: str, sleeper: Sleeper) -> Run:
+    def run_sync(call: Call[Any]) -> Any:
+        with httpx.Client(base_url=base_url) as client:
+            return SyncDriver(client, lambda spent: None if spent else token, sleep=sleeper).run(call)
+
+    async def the_token(spent: str | None) -> str | None:
+        return None if spent else token
+
+    async def drive(call: Call[Any]) -> Any:
+        async with httpx.AsyncClient(base_url=base_url) as client:
+            return await AsyncDriver(client, the_token, sleep=sleeper.pause).run(call)
+
+    return run_sync if kind == "sync" else lambda call: asyncio.run(drive(call))
+
+
+@pytest.fixture
+def run(kind: str, creator: Creator, sleeper: Sleeper) -> Run:
+    token = creator.connection["extra"]["access_token"]
+    return runner(kind, creator.sandbox.url, token, sleeper)
+
+
+@pytest.mark.parametrize("fault", [{"action": "status", "status": 503}, {"action": "lost_answer"}])
+def test_a_read_is_repeated_with_growing_pauses(
+    run: Run, creator: Creator, sleeper: Sleeper, fault: dict[str, Any]
+) -> None:
+    creator.sandbox.add_fault(path=CREATOR_INFO, times=2, **fault)
+    assert run(accounts.creator_info()).creator_username == "mia"
+    assert len(creator.calls(CREATOR_INFO)) == 3
+    assert len(sleeper.pauses) == 2
+    assert sleeper.pauses[0] < sleeper.pauses[1] + 0.5
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [({"action": "status", "status": 503}, ServiceError), ({"action": "lost_answer"}, UnreachableError)],
+)
+def test_a_read_is_given_up_after_four_tries(
+    run: Run, creator: Creator, fault: dict[str, Any], error: type[Exception]
+) -> None:
+    creator.sandbox.add_fault(path=CREATOR_INFO, times=None, **fault)
+    with pytest.raises(error):
+        run(accounts.creator_info())
+    assert len(creator.calls(CREATOR_INFO)) == MAX_TRIES
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"action": "status", "status": 503}, ServiceError),
+        ({"action": "lost_answer"}, UnreachableError),
+        ({"action": "cut", "after_bytes": 10}, UnreachableError),
+    ],
+)
+def test_an_init_that_may_have_been_processed_is_never_repeated(
+    run: Run, creator: Creator, fault: dict[str, Any], error: type[Exception]
+) -> None:
+    creator.sandbox.add_fault(path=INIT, times=1, **fault)
+    post = posting.VideoPost(privacy_level="SELF_ONLY")
+    with pytest.raises(error) as failure:
+        run(posting.init_video(post, posting.file_source(plan_chunks(1000))))
+    assert len(creator.calls(INIT)) == 1
+    assert getattr(failure.value, "maybe_processed", True)
+
+
+def test_a_request_that_never_left_is_repeated_and_known_not_to_have_left(
+    kind: str, sleeper: Sleeper
+) -> None:
+    run = runner(kind, f"http://127.0.0.1:{_closed_port()}", "fake-token", sleeper)
+    with pytest.raises(UnreachableError, match=rf"127\.0\.0\.1:\d+ to POST {CREATOR_INFO}") as failure:
+        run(accounts.creator_info())
+    assert not failure.value.maybe_processed
+    assert len(sleeper.pauses) == MAX_TRIES - 1
+    assert "fake-token" not in str(failure.value)
+
+
+def test_a_page_of_a_proxy_is_not_taken_for_tiktoks_answer(run: Run, creator: Creator) -> None:
+    creator.sandbox.add_fault(
+        "status", path=CREATOR_INFO, status=200, body="<html>Please log in</html>", times=None
+    )
+    with pytest.raises(UnexpectedAnswerError, match="proxy"):
+        run(accounts.creator_info())
+
+
+@pytest.mark.parametrize(("named", "found"), [("17", 17.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None)])
+def test_seconds_of_retry_after_are_passed_on(
+    run: Run, creator: Creator, named: str, found: float | None
+) -> None:
+    creator.sandbox.add_fault(
+        "status",
+        path=CREATOR_INFO,
+        status=429,
+        headers={"Retry-After": named},
+        body={"data": {}, "error": {"code": "rate_limit_exceeded", "message": "m", "log_id": "L"}},
+    )
+    with pytest.raises(Exception, match="within one minute") as failure:
+        run(accounts.creator_info())
+    assert getattr(failure.value, "retry_after", 0) == found
+
+
+class Upload:
+    """A file of two chunks on its way to the sandbox."""
+
+    size = 12_000_000
+    boundary = 6_000_000
+
+    def __init__(self, run: Run, creator: Creator) -> None:
+        self.run = run
+        self.creator = creator
+        source = {
+            "source": "FILE_UPLOAD",
+            "video_size": self.size,
+            "chunk_size": self.boundary,
+            "total_chunk_count": 2,
+        }
+        self.started = run(posting.init_video(posting.VideoPost(privacy_level="SELF_ONLY"), source))
+
+    def put(self, first: int, last: int, length: int | None = None) -> None:
+        def body() -> Iterator[bytes]:
+            yield b"\x01" * (length if length is not None else last - first + 1)
+
+        chunk = Chunk(0, first, last)
+        self.run(put_chunk(self.started.upload_url, chunk, self.size, "video/mp4", body))
+
+    def uploaded(self) -> int:
+        status: posting.PostStatus = self.run(posting.fetch_status(self.started.publish_id))
+        assert status.uploaded_bytes is not None
+        return status.uploaded_bytes
+
+
+@pytest.fixture
+def upload(run: Run, creator: Creator) -> Upload:
+    return Upload(run, creator)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"action": "status", "status": 502}, id="a gateway fails"),
+        pytest.param({"action": "cut", "after_bytes": 3_000_000}, id="cut in the middle"),
+    ],
+)
+def test_a_chunk_that_did_not_arrive_is_sent_again_whole(upload: Upload, fault: dict[str, Any]) -> None:
+    upload.creator.sandbox.add_fault(path="/upload", times=1, **fault)
+    upload.put(0, upload.boundary - 1)
+    assert upload.uploaded() == upload.boundary
+
+
+@pytest.mark.parametrize("again", [416, 206])
+@pytest.mark.parametrize("progress", ["count", "last_index"])
+def test_a_chunk_whose_answer_was_lost_counts_once(upload: Upload, again: int, progress: str) -> None:
+    upload.creator.sandbox.set_switches(stored_range_again=again, put_progress=progress)
+    upload.creator.sandbox.add_fault("lost_answer", path="/upload", times=1)
+    upload.put(0, upload.boundary - 1)
+    upload.put(upload.boundary, upload.size - 1)
+    assert upload.uploaded() == upload.size
+
+
+def test_a_chunk_out_of_order_is_an_upload_error(upload: Upload) -> None:
+    with pytest.raises(UploadError, match="other bytes") as refusal:
+        upload.put(upload.boundary, upload.size - 1)
+    assert refusal.value.http_status == 416
+
+
+def test_an_expired_upload_url_is_known_as_such_and_not_named(upload: Upload) -> None:
+    upload.creator.sandbox.add_fault("expire_upload_url", path="/upload")
+    with pytest.raises(UploadExpiredError) as refusal:
+        upload.put(0, upload.boundary - 1)
+    assert "upload_token" not in str(refusal.value)
+
+
+def test_a_lost_upload_url_never_shows_its_token(upload: Upload) -> None:
+    upload.creator.sandbox.add_fault("lost_answer", path="/upload", times=None)
+    with pytest.raises(UnreachableError) as failure:
+        upload.put(0, upload.boundary - 1)
+    assert "/upload" in str(failure.value)
+    assert "upload_token" not in str(failure.value)
+
+
+def _closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,126 @@
+"""The commands that look after accounts."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from tests.unit.cli.conftest import Terminal, stored
+from tests.unit.conftest import CONN_ID, Creator
+from tiktok_provider.store.accounts import AccountStore
+from tiktok_provider.store.db import transaction
+from tiktok_provider.store.records import AccountRecord, NonceRecord
+
+
+def refreshes(creator: Creator) -> int:
+    return len(creator.calls("/v2/oauth/token/"))
+
+
+@pytest.fixture
+def connected(creator: Creator, terminal: Terminal) -> Creator:
+    """The creator's account, known to the store in generation 2."""
+    assert terminal.run("refresh", CONN_ID).code == 0
+    return creator
+
+
+def test_refresh_gets_a_new_set_and_accounts_lists_it(creator: Creator, terminal: Terminal) -> None:
+    done = terminal.run("refresh", CONN_ID)
+    assert (done.code, done.rows[0]["generation"], refreshes(creator)) == (0, "2", 1)
+    [account] = terminal.run("accounts").rows
+    assert (account["conn_id"], account["state"], account["username"]) == (CONN_ID, "ok", "mia")
+    assert "video.publish" in account["scopes"]
+    assert account["access_expires_at"] == done.rows[0]["access_expires_at"]
+
+
+@pytest.mark.parametrize("output", ["json", "yaml", "plain", "table"])
+def test_every_output_names_the_account(connected: Creator, terminal: Terminal, output: str) -> None:
+    assert connected.open_id[:8] in terminal.run("accounts", output=output).out
+
+
+def test_no_account_is_an_empty_list(terminal: Terminal) -> None:
+    assert terminal.run("accounts").rows == []
+
+
+def test_refresh_waits_while_somebody_else_is_at_it(
+    connected: Creator, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused: list[float] = []
+
+    def pause(seconds: float) -> None:
+        paused.append(seconds)
+        lease(None, None)
+
+    lease("somebody-else", datetime.now(UTC) + timedelta(seconds=30))
+    monkeypatch.setattr(time, "sleep", pause)
+    done = terminal.run("refresh", CONN_ID)
+    assert (done.code, done.rows[0]["generation"], len(paused)) == (0, "3", 1)
+    assert "Somebody else is refreshing" in done.said
+    assert refreshes(connected) == 2
+
+
+def test_refresh_does_not_wait_for_ever(
+    connected: Creator, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease("somebody-else", datetime.now(UTC) + timedelta(hours=1))
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    done = terminal.run("refresh", CONN_ID)
+    assert (done.code, done.out, refreshes(connected)) == (1, "", 1)
+    assert "Repeat it" in done.said
+
+
+def lease(holder: str | None, until: datetime | None) -> None:
+    with transaction() as session:
+        session.execute(update(AccountRecord).values(lease_holder=holder, closed_until=until))
+
+
+def test_a_dead_account_is_told_with_who_must_connect_it(creator: Creator, terminal: Terminal) -> None:
+    url = f"{creator.sandbox.url}/sandbox/accounts/{creator.open_id}/revoke"
+    httpx.post(url, json={"client_key": creator.app.client_key}).raise_for_status()
+    done = terminal.run("refresh", CONN_ID)
+    assert done.code == 1
+    assert f"airflow tiktok connect {CONN_ID}" in done.said
+    assert terminal.run("accounts").rows[0]["state"] == "dead"
+
+
+def test_an_account_that_ends_within_30_days_is_expiring(creator: Creator, terminal: Terminal) -> None:
+    end = datetime.now(UTC) + timedelta(days=29)
+    creator.connect(extra={"refresh_expires_at": end.isoformat()})
+    asyncio.run(AccountStore().look(CONN_ID))
+    assert terminal.run("accounts").rows[0]["state"] == "expiring"
+
+
+def test_disconnect_revokes_at_tiktok_and_wipes_the_tokens(connected: Creator, terminal: Terminal) -> None:
+    done = terminal.run("disconnect", CONN_ID)
+    assert (done.code, done.rows[0]["revoked"]) == (0, "True")
+    assert stored(f"{CONN_ID}.tokens") is None
+    assert len(connected.calls("/v2/oauth/revoke/")) == 1
+    assert "Delete the tokens from connection" in done.said
+
+
+def test_disconnect_wipes_the_tokens_also_if_tiktok_refuses_and_says_so(
+    connected: Creator, terminal: Terminal
+) -> None:
+    connected.sandbox.add_fault("status", path="/v2/oauth/revoke/", status=500)
+    done = terminal.run("disconnect", CONN_ID)
+    assert (done.code, done.rows[0]["revoked"]) == (1, "False")
+    assert "TikTok's settings" in done.said
+    assert stored(f"{CONN_ID}.tokens") is None
+
+
+def test_prune_deletes_old_nonces_alone(terminal: Terminal) -> None:
+    now = datetime.now(UTC)
+    with transaction() as session:
+        session.add(NonceRecord(nonce="1" * 32, seen_at=now - timedelta(minutes=11)))
+        session.add(NonceRecord(nonce="2" * 32, seen_at=now))
+    kept = {"what": "attempts", "deleted": "0"}
+    assert terminal.run("prune").rows == [{"what": "nonces", "deleted": "1"}, kept]
+    assert terminal.run("prune").rows == [{"what": "nonces", "deleted": "0"}, kept]
+
+
+def test_a_connection_that_is_not_there_is_named(terminal: Terminal) -> None:
+    done = terminal.run("refresh", "tiktok_missing")
+    assert done.code == 1
+    assert "tiktok_missing" in done.said

@@ -1,0 +1,17 @@
+"""Time that passes without waiting."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from tests.unit.conftest import Creator
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch, creator: Creator) -> None:
+    """Let the pauses between polls move the sandbox's clock instead of the real one."""
+    creator.sandbox.freeze()
+    still = SimpleNamespace(sleep=creator.sandbox.advance, time=time.time)
+    for module in ("api.drivers", "publishing.worker_poller", "publishing.work", "publishing.budget"):
+        monkeypatch.setattr(f"tiktok_provider.{module}.time", still)

@@ -1,0 +1,65 @@
+"""The doctor's visit to a worker and to a triggerer."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from fastapi import FastAPI
+
+from tests.unit.conftest import CONN_ID, Creator, Task
+from tests.unit.store.test_client import served
+from tiktok_provider.operators.doctor import TikTokDoctorOperator
+from tiktok_provider.store.stores import Stores
+from tiktok_provider.triggers.doctor import TikTokDoctorTrigger
+from tiktok_provider.web.application import build_application
+
+
+@pytest.fixture
+def api_server(store: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # noqa: ARG001
+    """The plugin's routes as Airflow's API server mounts them; the configuration names its address."""
+    outer = FastAPI()
+    outer.mount("/tiktok", build_application(Stores()))
+    with served(outer) as address:
+        monkeypatch.setenv("AIRFLOW__TIKTOK__STORE_URL", address)
+        yield
+
+
+def visit(task: Task) -> list[dict[str, str]]:
+    """Run the task, then its trigger as a triggerer rebuilds it, then the task's second half."""
+    operator = TikTokDoctorOperator(task_id="examine", tiktok_conn_id=CONN_ID)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(task.context)
+    assert isinstance(deferred.value.trigger, TikTokDoctorTrigger)
+    path, arguments = deferred.value.trigger.serialize()
+    assert path == f"{TikTokDoctorTrigger.__module__}.{TikTokDoctorTrigger.__name__}"
+    event = asyncio.run(_event(TikTokDoctorTrigger(**arguments)))
+    assert deferred.value.method_name == "execute_complete"
+    return operator.execute_complete(task.context, event=event, **(deferred.value.kwargs or {}))
+
+
+async def _event(trigger: TikTokDoctorTrigger) -> Any:
+    [event] = [event async for event in trigger.run()]
+    return event.payload
+
+
+@pytest.mark.usefixtures("creator", "api_server")
+def test_worker_and_triggerer_are_examined_alike(task: Task) -> None:
+    rows = visit(task)
+    checks = {
+        where: [row["check"] for row in rows if row["where"] == where] for where in ("worker", "triggerer")
+    }
+    assert checks["worker"] == checks["triggerer"]
+    assert checks["worker"][0] == "package"
+    assert checks["worker"][-1] == "token works"
+    assert {row["result"] for row in rows} == {"ok"}
+
+
+def test_what_is_wrong_fails_the_task_with_place_and_advice(creator: Creator, task: Task) -> None:
+    creator.monkeypatch.setenv("AIRFLOW__TIKTOK__STORE_URL", "http://127.0.0.1:1")
+    with pytest.raises(AirflowFailException) as failure:
+        visit(task)
+    assert "On the worker, API server: " in str(failure.value)
+    assert "On the triggerer, API server: " in str(failure.value)
+    assert "store_url" in str(failure.value)

@@ -1,0 +1,80 @@
+"""What a try writes while the store comes and goes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import CONN_ID, Creator
+from tests.unit.operators.test_publish import claim_of
+from tiktok_provider.exceptions import TikTokError
+from tiktok_provider.publishing.ledger import PostLedger
+from tiktok_provider.store.client import Store, open_store
+from tiktok_provider.store.errors import (
+    PostTakenError,
+    StoreBusyError,
+    StoreNotReadyError,
+    StoreUnreachableError,
+)
+from tiktok_provider.store.post_state import Intend, PostState
+from tiktok_provider.store.wire import StoreAnswerError
+
+AWAY = [
+    StoreBusyError("locked"),
+    StoreNotReadyError("no tables"),
+    StoreAnswerError("a proxy answers in its place"),
+    StoreUnreachableError("nobody answers", maybe_processed=True),
+]
+INTEND = Intend(source="url", fingerprint="f", content={})
+
+
+class Shaky:
+    """A store that is away for so many of the next calls."""
+
+    def __init__(self, store: Store) -> None:
+        self.conn_id, self._store, self.faults = store.conn_id, store, list[TikTokError]()
+
+    def run(self, operation: Any) -> Any:
+        if self.faults:
+            raise self.faults.pop()
+        return self._store.run(operation)
+
+
+@pytest.fixture
+def shaky(creator: Creator) -> Iterator[Shaky]:  # noqa: ARG001  (it defines the Connection)
+    with open_store(CONN_ID) as store:
+        yield Shaky(store)
+
+
+def ledger(store: Any, task: str = "a task") -> tuple[PostLedger, list[float]]:
+    """Return a ledger with a claim, and how long it slept."""
+    slept: list[float] = []
+    claim = claim_of(task, source="url")
+    opened = PostLedger(store, "sku-42", claim.claimant, sleep=slept.append)
+    opened.claim(claim)
+    return opened, slept
+
+
+def test_what_became_of_init_is_written_although_the_store_is_away_for_a_while(shaky: Shaky) -> None:
+    book, slept = ledger(shaky)
+    shaky.faults = list(AWAY)
+    assert book.write_patiently(INTEND).state == PostState.INTENDED
+    assert (len(slept), book.record.attempt) == (len(AWAY), 1)
+
+
+def test_who_was_overtaken_is_not_patient(shaky: Shaky) -> None:
+    book, slept = ledger(shaky)
+    later = replace(book.claimant, try_number=2, try_id="y")
+    PostLedger(shaky, "sku-42", later).claim(replace(claim_of("a task", source="url"), claimant=later))  # type: ignore[arg-type]
+    with pytest.raises(PostTakenError):
+        book.write_patiently(INTEND)
+    assert slept == []
+
+
+@pytest.mark.parametrize("fault", AWAY)
+def test_a_lease_that_cannot_be_given_back_is_no_error(shaky: Shaky, fault: TikTokError) -> None:
+    book, _ = ledger(shaky)
+    shaky.faults = [fault]
+    book.release()
+    assert not shaky.faults

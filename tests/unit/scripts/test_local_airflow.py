@@ -1,0 +1,52 @@
+"""The configuration of the local Airflow."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from local_airflow import airflow_environment
+
+HOME = Path("/somewhere/airflow")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    monkeypatch.setenv("AIRFLOW_HOME", "/another/airflow")
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("AIRFLOW_CONN_TIKTOK_DEFAULT", "tiktok://of-another-airflow")
+    monkeypatch.setenv("NO_PROXY", "intranet")
+    config = {"tiktok": {"allowed_hosts": "http://127.0.0.1:9080"}, "core": {"parallelism": "2"}}
+    return airflow_environment(HOME, [Path("/a/dags"), Path("/b/dags")], 8181, config)
+
+
+def test_nothing_of_another_airflow_is_inherited(environment: dict[str, str]) -> None:
+    assert environment["AIRFLOW_HOME"] == str(HOME)
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert "AIRFLOW_CONN_TIKTOK_DEFAULT" not in environment
+
+
+def test_given_options_are_added_and_win(environment: dict[str, str]) -> None:
+    assert environment["AIRFLOW__TIKTOK__ALLOWED_HOSTS"] == "http://127.0.0.1:9080"
+    assert environment["AIRFLOW__CORE__PARALLELISM"] == "2"
+
+
+def test_every_part_knows_the_port_of_the_api_server(environment: dict[str, str]) -> None:
+    assert environment["AIRFLOW__API__PORT"] == "8181"
+    assert environment["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:8181"
+    assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:8181/execution/"
+
+
+def test_an_api_server_without_logins_is_reached_from_this_machine_only(environment: dict[str, str]) -> None:
+    assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] == "True"
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+
+
+def test_each_dag_folder_is_a_bundle(environment: dict[str, str]) -> None:
+    bundles = json.loads(environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    assert [bundle["kwargs"]["path"] for bundle in bundles] == ["/a/dags", "/b/dags"]
+    assert len({bundle["name"] for bundle in bundles}) == 2
+
+
+def test_a_proxy_is_not_used_for_this_machine(environment: dict[str, str]) -> None:
+    assert environment["NO_PROXY"].split(",") == ["intranet", "127.0.0.1", "localhost"]

@@ -1,0 +1,175 @@
+"""The sensor: one question on the worker, then the triggerer."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+
+from tests.unit.conftest import Creator, Task, use_up
+from tiktok_provider.exceptions import (
+    InvalidInputError,
+    PostFailedError,
+    PostInInboxError,
+    PostUncertainError,
+)
+from tiktok_provider.operators.publish import TikTokPublishVideoOperator
+from tiktok_provider.publishing.polling import Outcome
+from tiktok_provider.sensors.post_status import TikTokPostStatusSensor
+from tiktok_provider.store.budget_state import Endpoint
+
+STATUS = "/v2/post/publish/status/fetch/"
+
+
+@pytest.fixture
+def publish_id(creator: Creator, clip: Path) -> str:  # noqa: ARG001  (it defines the Connection)
+    """A video that TikTok has finished."""
+    return send(clip)
+
+
+@pytest.fixture
+def slow_publish_id(creator: Creator, clip: Path) -> str:
+    """A video that takes TikTok an hour."""
+    creator.sandbox.set_switches(processing_seconds=3600)
+    return send(clip)
+
+
+def send(clip: Path) -> str:
+    operator = TikTokPublishVideoOperator(
+        task_id="p", video=clip, privacy_level="PUBLIC_TO_EVERYONE", wait=False
+    )
+    return operator.execute(Task().context)["publish_id"]
+
+
+def sensor(publish_id: Any, **parameters: Any) -> TikTokPostStatusSensor:
+    return TikTokPostStatusSensor(task_id="wait", publish_id=publish_id, **parameters)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_post_that_is_ready_needs_no_triggerer(
+    creator: Creator, publish_id: str, task: Task, deferrable: bool
+) -> None:
+    result = sensor(publish_id, wait_for="post_id", deferrable=deferrable).execute(task.context)
+    [post] = creator.sandbox.feed()
+    assert result["post_ids"] == [post["post_id"]]
+    assert result["post_url"] == task.xcom["tiktok_post_url"] == post["page_url"]
+
+
+def test_a_post_that_is_not_ready_is_waited_for_in_the_triggerer(slow_publish_id: str, task: Task) -> None:
+    with pytest.raises(TaskDeferred) as deferral:
+        sensor(slow_publish_id, timeout=60.0).execute(task.context)
+    _, arguments = deferral.value.trigger.serialize()
+    assert arguments["deadline"] - arguments["started_at"] == 60
+    assert deferral.value.timeout
+    assert deferral.value.timeout > timedelta(seconds=60)
+
+
+def test_the_event_of_the_triggerer_becomes_the_result(slow_publish_id: str, task: Task) -> None:
+    operator = sensor(slow_publish_id)
+    with pytest.raises(TaskDeferred):
+        operator.execute(task.context)
+    event = Outcome(slow_publish_id, "done", {"status": "PUBLISH_COMPLETE", "post_ids": ["7"]}).to_event()
+    result = operator.execute_complete(task.context, event)
+    assert (result["publish_id"], result["post_ids"]) == (slow_publish_id, ["7"])
+
+
+@pytest.mark.parametrize(
+    ("ending", "error"),
+    [
+        (Outcome("p", "failed", {"status": "FAILED", "fail_reason": "spam_risk"}), PostFailedError),
+        (Outcome("p", "inbox", {"status": "SEND_TO_USER_INBOX"}), PostInInboxError),
+        (Outcome("p", "deadline", {"status": "PROCESSING_UPLOAD"}), AirflowSensorTimeout),
+        (Outcome("p", "refused", refusal={"message": "no token"}), PostUncertainError),
+    ],
+)
+def test_each_bad_ending_has_its_own_error(
+    publish_id: str, task: Task, ending: Outcome, error: type[Exception]
+) -> None:
+    operator = sensor(publish_id)
+    with pytest.raises(error):
+        operator.execute_complete(task.context, ending.to_event())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"publish_id": None}, "publish_id is None"),
+        ({"publish_id": " "}, "publish_id is ' '"),
+        (
+            {"publish_id": "p", "wait_for": "done"},
+            "wait_for is 'done', allowed: complete, post_id, inbox, posted",
+        ),
+    ],
+)
+def test_bad_parameters_are_named_before_anything_is_sent(
+    creator: Creator, task: Task, parameters: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        sensor(**parameters).execute(task.context)
+    assert creator.calls() == []
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_fault_that_passes_costs_the_first_question_no_try(
+    creator: Creator, slow_publish_id: str, task: Task, deferrable: bool
+) -> None:
+    creator.sandbox.add_fault("error", path=STATUS, code="rate_limit_exceeded")
+    operator = sensor(slow_publish_id, deferrable=deferrable, timeout=60, poke_interval=0.01)
+    if deferrable:
+        with pytest.raises(TaskDeferred):
+            operator.execute(task.context)
+    else:
+        assert not operator.poke(task.context)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_it_asks_nothing_when_the_calls_of_the_account_are_used_up(
+    creator: Creator, publish_id: str, task: Task, deferrable: bool
+) -> None:
+    use_up(Endpoint.STATUS)
+    before = creator.calls(STATUS)
+    operator = sensor(publish_id, deferrable=deferrable, timeout=60)
+    if deferrable:
+        with pytest.raises(TaskDeferred):
+            operator.execute(task.context)
+    else:
+        assert not operator.poke(task.context)
+    assert creator.calls(STATUS) == before
+
+
+def test_a_late_id_is_a_success_at_the_end_without_deferring_too(
+    creator: Creator, clip: Path, task: Task
+) -> None:
+    creator.sandbox.set_switches(post_id_shape="absent")
+    operator = sensor(send(clip), wait_for="post_id", deferrable=False, timeout=0.05, poke_interval=0.1)
+    assert operator.execute(task.context)["post_ids"] == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "ending"),
+    [
+        ("soft_fail", Outcome("p", "deadline")),
+        ("never_fail", Outcome("p", "deadline")),
+        ("never_fail", Outcome("p", "failed", {"status": "FAILED", "fail_reason": "spam_risk"})),
+    ],
+)
+def test_a_sensor_that_is_to_skip_rather_than_fail_does_so(
+    creator: Creator, task: Task, wish: str, ending: Outcome
+) -> None:
+    assert creator.open_id
+    operator = sensor("p", **{wish: True})
+    with pytest.raises(AirflowSkipException, match="Skipped as wished"):
+        operator.execute_complete(task.context, ending.to_event())
+
+
+def test_soft_fail_does_not_hide_a_post_that_failed(creator: Creator, task: Task) -> None:
+    assert creator.open_id
+    ending = Outcome("p", "failed", {"status": "FAILED", "fail_reason": "spam_risk"})
+    with pytest.raises(PostFailedError):
+        sensor("p", soft_fail=True).execute_complete(task.context, ending.to_event())
+
+
+def test_without_deferring_airflows_own_timeout_applies(slow_publish_id: str, task: Task) -> None:
+    with pytest.raises(AirflowSensorTimeout):
+        sensor(slow_publish_id, deferrable=False, timeout=0.05, poke_interval=0.1).execute(task.context)

@@ -1,0 +1,36 @@
+"""Leases, decided on a record alone."""
+
+from datetime import UTC, datetime, timedelta
+
+from tiktok_provider.store import leases
+from tiktok_provider.store.records import AccountRecord
+from tiktok_provider.store.tokens import StoredTokens
+
+NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
+TOKENS = StoredTokens(access_token="a", refresh_token="r", access_expires_at=NOW, refresh_expires_at=NOW)
+
+
+def later(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def test_a_holder_that_lost_its_lease_cannot_end_its_followers() -> None:
+    record = AccountRecord(conn_id="mia", generation=1)
+    lost = leases.take(record, TOKENS, NOW)
+    follower = leases.take(record, TOKENS, later(60))
+    leases.give_back(record, lost, later(61))
+    assert record.lease_holder == follower.holder
+    assert leases.wait_for(record, later(62)) is not None
+
+
+def test_a_refusal_is_suspect_as_long_as_somebody_else_has_the_lease() -> None:
+    record = AccountRecord(conn_id="mia", generation=1)
+    lost = leases.take(record, TOKENS, NOW)
+    follower = leases.take(record, TOKENS, later(600))
+    assert leases.is_suspect(record, lost, later(601))
+    assert not leases.is_suspect(record, follower, later(601))
+
+
+def test_a_lease_shows_no_token() -> None:
+    lease = leases.take(AccountRecord(conn_id="mia", generation=1), TOKENS, NOW)
+    assert "tokens" not in repr(lease)

@@ -1,0 +1,264 @@
+"""Refreshes that meet, die or stand still: one call, and no token set thrown away."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.unit.store.conftest import Mia
+from tests.unit.store.refreshing import TOKEN, Interrupted, die, killed_refresh, refresh, revoke_all, stopped
+from tiktok_provider.api.calls import Call
+from tiktok_provider.exceptions import TikTokError
+from tiktok_provider.store import account_changes
+from tiktok_provider.store.calling import call_tiktok
+from tiktok_provider.store.errors import AccountDeadError, StoreBusyError
+from tiktok_provider.store.tokens import Busy, TokenState
+
+run = asyncio.run
+T = TypeVar("T")
+DAY = timedelta(days=1)
+
+
+def test_twenty_tasks_cause_one_call(expired: Mia) -> None:
+    async def all_at_once() -> list[TokenState | Busy]:
+        store = expired.store()
+        first = await asyncio.gather(*(store.refresh("mia", 1) for _ in range(20)))
+        return [await store.refresh("mia", 1) if isinstance(one, Busy) else one for one in first]
+
+    states = run(all_at_once())
+    assert {state.generation for state in states if isinstance(state, TokenState)} == {2}
+    assert len(states) == 20
+    assert not any(isinstance(state, Busy) for state in states)
+    assert expired.refreshes() == 1
+
+
+def test_twenty_threads_with_stores_of_their_own_cause_one_call(expired: Mia) -> None:
+    start = Barrier(20)
+
+    def caller(_: int) -> TokenState | Busy:
+        start.wait()
+        return refresh(expired)
+
+    with ThreadPoolExecutor(20) as threads:
+        first = list(threads.map(caller, range(20)))
+    again = [refresh(expired) if isinstance(one, Busy) else one for one in first]
+    assert [isinstance(state, TokenState) and state.generation for state in again] == [2] * 20
+    assert expired.refreshes() == 1
+
+
+def test_who_finds_the_lease_taken_is_told_when_to_come_back(expired: Mia) -> None:
+    waits: list[TokenState | Busy] = []
+
+    def others_ask() -> None:
+        for seconds in (0, 3, 17):
+            expired.clock.advance(seconds=seconds)
+            waits.append(refresh(expired))
+
+    refresh(expired, call=Interrupted(before=others_ask))
+    assert waits == [Busy(0.5), Busy(3), Busy(5)]
+    assert expired.refreshes() == 1
+
+
+@pytest.mark.parametrize("old_refresh_token", ["dies", "lives", "kills_all"])
+def test_a_holder_that_dies_before_the_call_is_followed_after_sixty_seconds(
+    expired: Mia, old_refresh_token: str
+) -> None:
+    expired.sandbox.set_switches(old_refresh_token=old_refresh_token)
+    killed_refresh(expired, before=die)
+    expired.clock.advance(seconds=59)
+    assert isinstance(refresh(expired), Busy)
+    assert expired.refreshes() == 0
+    expired.clock.advance(seconds=1)
+    assert isinstance(refresh(expired), TokenState)
+    assert expired.works()
+
+
+def test_a_holder_that_dies_with_the_answer_costs_nothing_where_the_old_token_lives(expired: Mia) -> None:
+    expired.sandbox.set_switches(old_refresh_token="lives")
+    killed_refresh(expired, after=die)
+    expired.clock.advance(seconds=60)
+    assert isinstance(refresh(expired), TokenState)
+    assert expired.works()
+
+
+@pytest.mark.parametrize("old_refresh_token", ["dies", "kills_all"])
+def test_a_holder_that_dies_with_the_answer_leaves_an_account_that_is_suspect_and_then_dead(
+    expired: Mia, old_refresh_token: str
+) -> None:
+    expired.sandbox.set_switches(old_refresh_token=old_refresh_token)
+    killed_refresh(expired, after=die)
+    expired.clock.advance(seconds=60)
+    for _ in range(8):
+        assert refresh(expired) == Busy(15)
+        expired.clock.advance(seconds=15)
+    with pytest.raises(AccountDeadError):
+        refresh(expired)
+
+
+def test_a_stopped_holder_writes_its_set_if_nobody_came(expired: Mia) -> None:
+    state = refresh(expired, call=stopped(expired))
+    assert isinstance(state, TokenState)
+    assert state.access_expires_at == expired.clock.now - timedelta(seconds=61) + DAY
+    assert expired.works()
+
+
+def test_a_stopped_holder_saves_the_account_that_its_follower_thinks_suspect(expired: Mia) -> None:
+    outcomes: list[TokenState | Busy] = []
+    state = refresh(expired, call=stopped(expired, lambda: outcomes.append(refresh(expired))))
+    assert outcomes == [Busy(15)]
+    assert isinstance(state, TokenState)
+    assert expired.works()
+
+
+def test_a_stopped_holder_saves_even_an_account_that_was_given_up(expired: Mia) -> None:
+    def give_up() -> None:
+        refresh(expired)
+        expired.clock.advance(seconds=121)
+        with pytest.raises(AccountDeadError):
+            refresh(expired)
+
+    state = refresh(expired, call=stopped(expired, give_up))
+    assert run(expired.store().look("mia")) == state
+    assert expired.works()
+
+
+def test_of_two_living_sets_the_one_that_lives_longer_stays(expired: Mia) -> None:
+    expired.sandbox.set_switches(old_refresh_token="lives")
+    followers: list[TokenState | Busy] = []
+    late = refresh(expired, call=stopped(expired, lambda: followers.append(refresh(expired))))
+    assert followers == [late]
+    assert isinstance(late, TokenState)
+    assert (late.generation, late.access_expires_at) == (2, expired.clock.now + DAY)
+    assert expired.kept()["generation"] == 2
+    assert expired.audit_log()[-1][1]["outcome"] == "overtaken"
+
+
+def test_a_late_set_that_lives_longer_replaces_the_newer_one(expired: Mia) -> None:
+    expired.sandbox.set_switches(old_refresh_token="lives")
+    short = {
+        "access_token": "act.s",
+        "expires_in": 60,
+        "refresh_token": "rft.s",
+        "refresh_expires_in": 60,
+        "open_id": "o",
+    }
+
+    def follow() -> None:
+        expired.sandbox.add_fault("status", status=200, body=short, path=TOKEN)
+        assert isinstance(refresh(expired), TokenState)
+
+    late = refresh(expired, call=stopped(expired, follow))
+    assert isinstance(late, TokenState)
+    assert late.generation == 3
+    assert expired.works()
+
+
+def test_a_holder_that_stood_still_before_its_call_does_not_make_it(expired: Mia) -> None:
+    expired.sandbox.set_switches(old_refresh_token="kills_all")
+    followers: list[TokenState | Busy] = []
+
+    def stand_still() -> None:
+        expired.clock.advance(seconds=61)
+        followers.append(refresh(expired))
+
+    assert refresh(expired, call=Interrupted(before=stand_still)) == Busy(0.5)
+    assert (refresh(expired), expired.refreshes()) == (followers[0], 1)
+    assert expired.works()
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(30, 1), (31, 0)])
+def test_a_call_that_could_outlast_the_lease_is_not_made(expired: Mia, seconds: int, calls: int) -> None:
+    late = Interrupted(before=lambda: expired.clock.advance(seconds=seconds))
+    assert isinstance(refresh(expired, call=late), TokenState) == bool(calls)
+    assert expired.refreshes() == calls
+
+
+@pytest.mark.parametrize("act", ["connect", "disconnect"])
+def test_a_late_set_never_undoes_what_a_person_did(expired: Mia, act: str) -> None:
+    def person() -> None:
+        if act == "connect":
+            expired.define(expired.issue(expires_in=3600))
+            run(expired.store().look("mia"))
+        else:
+            run(expired.store().disconnect("mia", actor="anna"))
+
+        kept.append(expired.kept())
+
+    kept: list[dict[str, Any]] = []
+    late = Interrupted(after=person)
+    try:
+        refresh(expired, call=late)
+    except TikTokError:
+        assert act == "disconnect"
+    assert kept == [expired.kept()]
+
+
+def test_a_refusal_that_a_new_first_set_has_overtaken_kills_nothing(expired: Mia) -> None:
+    revoke_all(expired)
+
+    async def refused_late(base_url: str, call: Call[T], /) -> T:
+        try:
+            return await call_tiktok(base_url, call)
+        finally:
+            expired.define(expired.issue())
+            await expired.store().look("mia")
+
+    state = refresh(expired, call=refused_late)
+    assert isinstance(state, TokenState)
+    assert state.generation == 2
+    assert expired.works()
+
+
+def test_a_new_first_set_does_not_wait_for_a_holder_that_died(expired: Mia) -> None:
+    killed_refresh(expired, before=die)
+    expired.define(expired.issue())
+    state = run(expired.store().look("mia"))
+    assert isinstance(refresh(expired, state.generation), TokenState)
+
+
+def test_a_set_in_hand_is_written_as_soon_as_the_database_is_back(
+    expired: Mia, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, locked = account_changes.keep, iter(range(5))
+
+    def keep(*args: Any) -> Any:
+        if next(locked, None) is not None:
+            raise StoreBusyError("The database is locked.")
+        return real(*args)
+
+    pauses = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(account_changes, "keep", keep)
+    assert isinstance(refresh(expired, sleep=sleep), TokenState)
+    assert len(pauses) == 5
+    assert expired.works()
+
+
+def test_a_caller_that_goes_away_does_not_take_the_answer_with_it(expired: Mia) -> None:
+    async def impatient() -> None:
+        store = expired.store()
+        at_tiktok, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(base_url: str, call: Call[T], /) -> T:
+            at_tiktok.set()
+            await go_on.wait()
+            return await call_tiktok(base_url, call)
+
+        store._call = slow
+        caller = asyncio.create_task(store.refresh("mia", 1))
+        await at_tiktok.wait()
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        go_on.set()
+        await asyncio.gather(*store._under_way)
+
+    run(impatient())
+    assert expired.kept()["generation"] == 2
+    assert expired.works()

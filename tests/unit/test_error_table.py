@@ -1,0 +1,61 @@
+"""Every documented code has a verdict that says what to do."""
+
+import re
+
+import pytest
+
+from tiktok_provider.error_table import (
+    API_CODES,
+    FAIL_REASONS,
+    OAUTH_ERRORS,
+    api_error,
+    oauth_error,
+    post_failed,
+    upload_error,
+)
+from tiktok_provider.exceptions import Actor, Retry, TikTokError, Verdict
+
+VERDICTS = [
+    *((code, entry.verdict) for code, entry in {**API_CODES, **OAUTH_ERRORS}.items()),
+    *FAIL_REASONS.items(),
+]
+
+
+@pytest.mark.parametrize(("code", "verdict"), VERDICTS)
+def test_every_verdict_is_a_clause_and_a_sentence(code: str, verdict: Verdict) -> None:
+    assert not verdict.meaning.endswith("."), code
+    assert re.fullmatch(r"[A-Z].+\.", verdict.advice), code
+
+
+@pytest.mark.parametrize(("code", "verdict"), VERDICTS)
+def test_what_a_person_must_mend_is_never_repeated_at_once(code: str, verdict: Verdict) -> None:
+    if verdict.actor in (Actor.APP_OWNER, Actor.ACCOUNT_OWNER):
+        assert verdict.retry in (Retry.NEVER, Retry.NEXT_DAY), code
+
+
+def test_the_message_has_the_meaning_tiktoks_words_the_advice_and_the_log_id() -> None:
+    error = api_error("rate_limit_exceeded", 429, detail="slow down", log_id="20261120ABC", retry_after=7)
+    assert str(error) == (
+        'Too many calls for this account within one minute. TikTok says: "slow down". Wait for the next minute.'
+        " (code rate_limit_exceeded, HTTP 429, log_id 20261120ABC)"
+    )
+    assert (error.retry, error.retry_after) == (Retry.NEXT_MINUTE, 7)
+
+
+@pytest.mark.parametrize(
+    ("error", "retry"),
+    [
+        (api_error("brand_new_code", 400), Retry.NEVER),
+        (api_error("brand_new_code", 503), Retry.BACKOFF),
+        (api_error("", 429), Retry.NEXT_MINUTE),
+        (oauth_error("brand_new_error", 400), Retry.NEVER),
+        (upload_error(502), Retry.BACKOFF),
+        (post_failed("p1", "brand_new_reason"), Retry.NEVER),
+    ],
+)
+def test_an_unknown_code_is_judged_by_its_status(error: TikTokError, retry: Retry) -> None:
+    assert error.retry == retry
+
+
+def test_both_spellings_of_invalid_params_mean_the_same() -> None:
+    assert type(api_error("invalid_param", 400)) is type(api_error("invalid_params", 400))

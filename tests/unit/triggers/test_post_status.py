@@ -1,0 +1,152 @@
+"""The trigger, in an event loop of its own, against the sandbox."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.triggers.base import TriggerEvent
+
+from tests.unit.conftest import CONN_ID, Creator
+from tests.unit.triggers.conftest import StartPost, Waits
+from tiktok_provider.publishing.polling import WaitFor
+from tiktok_provider.triggers.post_status import TikTokPostStatusTrigger
+
+Fire = Callable[..., dict[str, Any]]
+STATUS = "/v2/post/publish/status/fetch/"
+
+
+@pytest.fixture
+def publish_id(start_post: StartPost) -> str:
+    """A video under way."""
+    return start_post()
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how many seconds triggers have held their event; it takes no real time."""
+    seconds: list[float] = []
+
+    async def sleep(pause: float) -> None:
+        seconds.append(pause)
+
+    monkeypatch.setattr("tiktok_provider.triggers.post_status.asyncio", SimpleNamespace(sleep=sleep))
+    return seconds
+
+
+@pytest.fixture
+def fire(publish_id: str, held: list[float]) -> Fire:  # noqa: ARG001  (no event is really held)
+    """Run a trigger to its one event, and return the event's payload."""
+
+    def run(wait_for: WaitFor = "complete", timeout: float = 86_400) -> dict[str, Any]:
+        now = time.time()
+        trigger = TikTokPostStatusTrigger(CONN_ID, publish_id, wait_for, now, now + timeout)
+
+        async def collect() -> list[TriggerEvent]:
+            return [event async for event in trigger.run()]
+
+        [event] = asyncio.run(collect())
+        payload: dict[str, Any] = event.payload
+        return payload
+
+    return run
+
+
+@pytest.mark.parametrize(("wait_for", "earliest"), [("complete", 600), ("post_id", 1200)])
+def test_it_fires_once_when_the_post_has_what_is_waited_for(
+    fire: Fire, creator: Creator, waits: Waits, wait_for: WaitFor, earliest: float
+) -> None:
+    event = fire(wait_for)
+    assert (event["kind"], event["status"]["status"]) == ("done", "PUBLISH_COMPLETE")
+    assert earliest <= waits.passed <= earliest * 1.3
+    assert 10 < len(creator.calls(STATUS)) < 60
+    if wait_for == "post_id":
+        assert event["status"]["post_ids"] == [creator.sandbox.feed()[0]["post_id"]]
+
+
+@pytest.mark.usefixtures("waits")
+def test_an_event_is_held_until_airflow_has_noticed_that_the_task_has_left_its_worker(
+    fire: Fire, held: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tiktok_provider.triggers.post_status.SHORTEST_DEFERRAL", 10_000.0)
+    fire()
+    [pause] = held
+    assert 5_000 < pause < 10_000, "as much as the waiting has not taken already"
+
+
+def test_it_ends_at_the_deadline(fire: Fire, waits: Waits) -> None:
+    assert fire(timeout=60)["kind"] == "deadline"
+    assert 60 <= waits.passed < 70
+
+
+@pytest.mark.usefixtures("waits")
+def test_it_waits_out_faults_that_pass(fire: Fire, creator: Creator) -> None:
+    creator.sandbox.add_fault("status", path=STATUS, status=502, times=9, skip=2)
+    assert fire()["kind"] == "done"
+
+
+def test_it_goes_on_with_the_token_at_hand_while_the_store_is_away(
+    fire: Fire, creator: Creator, waits: Waits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creator.sandbox.add_fault("status", path=STATUS, status=502, times=9, skip=2)
+
+    def go_away(number: int) -> None:
+        if number == 2:
+            address = f"http://127.0.0.1:{closed_port()}"
+            monkeypatch.setenv("AIRFLOW__TIKTOK__STORE_URL", address)
+            monkeypatch.setattr("tiktok_provider.store.client.store_is_in_process", lambda: False)
+
+    waits.before = go_away
+    assert fire()["kind"] == "done"
+
+
+def test_it_waits_until_a_connection_can_be_read_again(
+    fire: Fire, creator: Creator, waits: Waits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(f"AIRFLOW_CONN_{CONN_ID.upper()}")
+    waits.before = lambda number: creator.connect() if number == 3 else None
+    assert fire()["kind"] == "done"
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_token_that_tiktok_no_longer_accepts_is_refreshed_while_waiting(
+    fire: Fire, creator: Creator
+) -> None:
+    creator.sandbox.add_fault("revoke_token", path=STATUS, skip=1)
+    assert fire()["kind"] == "done"
+    assert len(creator.calls("/v2/oauth/token/")) == 1
+
+
+@pytest.mark.usefixtures("waits")
+def test_an_account_that_lost_its_access_ends_the_waiting_and_the_post_is_uncertain(
+    fire: Fire, creator: Creator
+) -> None:
+    creator.take_access_away()
+    event = fire()
+    assert event["kind"] == "refused"
+    assert CONN_ID in event["refusal"]["message"]
+    assert creator.connection["extra"]["access_token"] not in str(event)
+
+
+def test_its_arguments_survive_the_way_through_the_database(publish_id: str) -> None:
+    trigger = TikTokPostStatusTrigger(CONN_ID, publish_id, "inbox", 1.5, 2.5, 1000)
+    path, arguments = trigger.serialize()
+    assert path == "tiktok_provider.triggers.post_status.TikTokPostStatusTrigger"
+    assert arguments == {
+        "tiktok_conn_id": CONN_ID,
+        "publish_id": publish_id,
+        "wait_for": "inbox",
+        "started_at": 1.5,
+        "deadline": 2.5,
+        "size": 1000,
+    }
+    assert TikTokPostStatusTrigger(**arguments).serialize() == (path, arguments)
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
