@@ -104,7 +104,7 @@ class Bench(LocalAirflow):
 
     def put_variable(self, key: str, value: object) -> None:
         """Create a Variable."""
-        self._call("POST", "/variables", json={"key": key, "value": json.dumps(value)})
+        self.call("POST", "/variables", json={"key": key, "value": json.dumps(value)})
 
     def start(self, slot: Slot, folder: Path) -> None:
         """Create the run of the slot."""
@@ -113,11 +113,11 @@ class Bench(LocalAirflow):
             "logical_date": _midnight(slot.day),
             "conf": {"account": slot.account, "folder": str(folder)},
         }
-        self._call("POST", f"/dags/{slot.approach.dag_id}/dagRuns", json=body)
+        self.call("POST", f"/dags/{slot.approach.dag_id}/dagRuns", json=body)
 
     def delete(self, slot: Slot) -> None:
         """Delete the slot's run."""
-        self._http.delete(f"/dags/{slot.approach.dag_id}/dagRuns/{slot.run_id}").raise_for_status()
+        self.call("DELETE", f"/dags/{slot.approach.dag_id}/dagRuns/{slot.run_id}")
 
     def backfill(self, slots: Sequence[Slot], folder: Path) -> None:
         """Backfill the days of the slots, those that are done as well, and wait for the end."""
@@ -128,7 +128,7 @@ class Bench(LocalAirflow):
             "dag_run_conf": {"account": slots[0].account, "folder": str(folder)},
             "reprocess_behavior": "completed",
         }
-        created = self._call("POST", "/backfills", json=body)
+        created = self.call("POST", "/backfills", json=body)
         deadline = time.monotonic() + 300
         while not self.get(f"/backfills/{created['id']}")["completed_at"]:
             if time.monotonic() > deadline:

@@ -8,12 +8,17 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 FINISHED = frozenset({"success", "failed"})
 
 
 class AirflowError(Exception):
     """Airflow did not do what it was asked for; the message says what and why."""
+
+
+class DatabaseLockedError(AirflowError):
+    """Somebody else was writing to SQLite; nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,13 @@ class AirflowClient:
     """Speaks to one API server whose user needs no credentials (SimpleAuthManager, all admins).
 
     :param url: the server's base URL, without a trailing slash.
+    :param transport: carries the calls. Default: the network.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
         self.url = url
         # The server is on this machine, and a proxy from the environment is not for it.
-        self._http = httpx.Client(base_url=f"{url}/api/v2", timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=f"{url}/api/v2", timeout=30, trust_env=False, transport=transport)
 
     def close(self) -> None:
         """Close the connections."""
@@ -58,7 +64,7 @@ class AirflowClient:
 
     def get(self, path: str, **params: Any) -> Any:
         """Return what `GET /api/v2{path}` answers."""
-        return self._call("GET", path, params=params)
+        return self.call("GET", path, params=params)
 
     def put_connection(self, connection_id: str, **fields: Any) -> None:
         """Create the connection, or replace all the fields of the one that is there.
@@ -68,14 +74,14 @@ class AirflowClient:
         """
         body = {"connection_id": connection_id, **fields}
         if self._http.get(f"/connections/{_quoted(connection_id)}").status_code == httpx.codes.OK:
-            self._call("PATCH", f"/connections/{_quoted(connection_id)}", json=body)
+            self.call("PATCH", f"/connections/{_quoted(connection_id)}", json=body)
         else:
-            self._call("POST", "/connections", json=body)
+            self.call("POST", "/connections", json=body)
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run of the DAG and return its run id."""
         body = {"logical_date": None, "conf": dict(conf or {})}
-        run: dict[str, str] = self._call("POST", f"/dags/{_quoted(dag_id)}/dagRuns", json=body)
+        run: dict[str, str] = self.call("POST", f"/dags/{_quoted(dag_id)}/dagRuns", json=body)
         return run["dag_run_id"]
 
     def run(self, dag_id: str, conf: Mapping[str, Any] | None = None, timeout: float = 120) -> FinishedRun:
@@ -86,7 +92,7 @@ class AirflowClient:
     def clear(self, dag_id: str, run_id: str) -> None:
         """Clear all tasks of the run, so that they run again."""
         body = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
-        self._call("POST", f"/dags/{_quoted(dag_id)}/clearTaskInstances", json=body)
+        self.call("POST", f"/dags/{_quoted(dag_id)}/clearTaskInstances", json=body)
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of the run: queued, running, success or failed."""
@@ -166,14 +172,30 @@ class AirflowClient:
         names = ("metadatabase", "scheduler", "triggerer", "dag_processor")
         return [name for name in names if (health.get(name) or {}).get("status") != "healthy"]
 
-    def _call(self, method: str, path: str, **options: Any) -> Any:
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """Return what Airflow answers; while SQLite is locked it is asked again, for a minute at most.
+
+        :param path: below /api/v2.
+        :param options: for httpx: params, json.
+        """
+        # Airflow gives up where SQLite could wait: a change inside of a savepoint fails at once.
+        patiently = Retrying(
+            retry=retry_if_exception_type(DatabaseLockedError),
+            wait=wait_random(0.2, 1),
+            stop=stop_after_delay(60),
+            reraise=True,
+        )
+        return patiently(self._call_once, method, path, **options)
+
+    def _call_once(self, method: str, path: str, **options: Any) -> Any:
         response = self._http.request(method, path, **options)
         if response.is_error:
+            locked = response.is_server_error and "database is locked" in response.text.lower()
             hint = _HINTS.get(response.status_code, "")
-            raise AirflowError(
+            raise (DatabaseLockedError if locked else AirflowError)(
                 f"{method} {response.url} answered {response.status_code}{hint}: {response.text[:500]}"
             )
-        return response.json()
+        return response.json() if response.content else None
 
 
 _HINTS = {

@@ -191,7 +191,8 @@ def default_config(home: Path, dag_folders: Sequence[Path], port: int) -> dict[s
     ]
     url = f"http://127.0.0.1:{port}"
     return {
-        "api": {"host": "127.0.0.1", "port": str(port), "base_url": url},
+        # Who asks is who must act: an error says what the database said.
+        "api": {"host": "127.0.0.1", "port": str(port), "base_url": url, "expose_stacktrace": "True"},
         "core": {
             "execution_api_server_url": f"{url}/execution/",
             "simple_auth_manager_all_admins": "True",
@@ -209,7 +210,8 @@ def default_config(home: Path, dag_folders: Sequence[Path], port: int) -> dict[s
             "bundle_refresh_check_interval": "1",
             "parsing_processes": "1",
         },
-        "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db"},
+        # Seconds to wait for each other's writes; the driver's own 5 are few on a busy machine.
+        "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db?timeout=30"},
         "logging": {"base_log_folder": str(home / "logs"), "colored_console_log": "False"},
         "scheduler": {"scheduler_heartbeat_sec": "1", "scheduler_idle_sleep_time": "0.5"},
         "usage_data_collection": {"enabled": "False"},

@@ -3,15 +3,16 @@
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from airflow_client import FINISHED, AirflowClient
+from airflow_client import FINISHED, AirflowClient, AirflowError
 from tests.faults.random_faults import make_unlike
 from tests.integration.alone import connection_fields
 from tiktok_sandbox.client import Sandbox
@@ -19,7 +20,6 @@ from tiktok_sandbox.clips import make_clip
 
 INIT = "/v2/post/publish/video/init/"
 ACCOUNTS = 10
-_TRIES = 20
 TITLE = "Re-runs: database, case, slots, new posts, init calls, reused, what the log says"
 # What a log says of a post that is on record, and of what differs from it.
 _SAID = re.compile(r"(?:This post is not published again|Post key \S+ is on record).*")
@@ -58,7 +58,6 @@ class Slots:
     ) -> None:
         self._airflow, self._sandbox = airflow, sandbox
         self._dag_id, self._folder, self._count = dag_id, folder, count
-        self._http = httpx.Client(base_url=f"{airflow.url}/api/v2", timeout=60, trust_env=False)
         self._conf = {"folder": str(folder)}
 
     @cached_property
@@ -81,7 +80,7 @@ class Slots:
             date = f"2026-01-{day:02}T00:00:00"
             slot = {"partition_key": date} if self._partitioned else {"logical_date": f"{date}Z"}
             body = {"logical_date": None, "conf": self._conf, **slot}
-            self._call("POST", f"/dags/{self._dag_id}/dagRuns", json=body)
+            self._airflow.call("POST", f"/dags/{self._dag_id}/dagRuns", json=body)
         self._wait()
         states = [run["state"] for run in self._runs().values()]
         assert states == ["success"] * self._count
@@ -114,7 +113,7 @@ class Slots:
     def delete(self) -> None:
         """Delete all runs."""
         for run_id in self._runs():
-            self._call("DELETE", f"/dags/{self._dag_id}/dagRuns/{quote(run_id, safe='')}")
+            self._airflow.call("DELETE", f"/dags/{self._dag_id}/dagRuns/{quote(run_id, safe='')}")
 
     def rerun(self, again: Callable[[], object]) -> Rerun:
         """Run all slots again in some way, and return what came of it."""
@@ -137,20 +136,28 @@ class Slots:
         )
 
     def _start_backfill(self, body: Mapping[str, object]) -> None:
-        """Start one; on SQLite Airflow gives up when anybody else writes, and may leave an empty one behind."""
-        for _ in range(_TRIES):
-            response = self._http.post("/backfills", json=body)
-            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            time.sleep(1)
-            self._cancel_backfills()
-        assert response.is_success, response.text
+        """Start one; where SQLite gave up half-way there is an empty one, which is taken away first."""
+        patiently = Retrying(
+            retry=retry_if_exception_type(AirflowError),
+            wait=wait_fixed(1),
+            stop=stop_after_attempt(5),
+            before_sleep=lambda _: self._cancel_backfills(),
+            reraise=True,
+        )
+        patiently(self._airflow.call, "POST", "/backfills", json=body)
 
     def _cancel_backfills(self) -> None:
-        backfills = self._call("GET", "/backfills", params={"dag_id": self._dag_id})["backfills"]
-        for backfill in backfills:
-            if backfill["completed_at"] is None:
-                self._http.put(f"/backfills/{backfill['id']}/cancel")
+        """Cancel until none is left: one that ends just now refuses to be cancelled."""
+        deadline = time.monotonic() + 60
+        while active := self._active_backfills():
+            assert time.monotonic() < deadline, f"backfills {active} of {self._dag_id} cannot be cancelled"
+            for backfill in active:
+                with suppress(AirflowError):
+                    self._airflow.call("PUT", f"/backfills/{backfill}/cancel")
+
+    def _active_backfills(self) -> list[int]:
+        backfills = self._airflow.get("/backfills", dag_id=self._dag_id)["backfills"]
+        return [backfill["id"] for backfill in backfills if backfill["completed_at"] is None]
 
     def _log(self, run_id: str) -> str:
         """Return the log of the last try."""
@@ -167,11 +174,6 @@ class Slots:
         while unfinished := {run["state"] for run in self._runs().values()} - FINISHED:
             assert time.monotonic() < deadline, f"runs of {self._dag_id} are still {unfinished}"
             time.sleep(0.5)
-
-    def _call(self, method: str, path: str, **options: Any) -> Any:
-        response = self._http.request(method, path, **options)
-        assert response.is_success, f"{method} {path}: {response.status_code} {response.text[:500]}"
-        return response.json() if response.content else None
 
 
 def ways(slots: Slots) -> dict[str, tuple[Callable[[], object], set[str]]]:

@@ -1,10 +1,57 @@
-"""Log entries as a person reads them."""
+"""What an API server answers, and log entries as a person reads them."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import httpx
 import pytest
 
-from airflow_client import log_line
+from airflow_client import AirflowClient, AirflowError, DatabaseLockedError, log_line
+
+# As Airflow says it of most calls, and of backfills.
+LOCKED = [
+    (500, {"detail": {"reason": "Database error", "orig_error": "database is locked"}}),
+    (503, {"detail": "Database is locked. Backfill creation is not supported on SQLite."}),
+]
+
+
+@pytest.fixture(autouse=True)
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Pauses between calls: they pass at once, and with them the time."""
+    passed: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", passed.append)
+    monkeypatch.setattr("time.monotonic", lambda: sum(passed))
+    return passed
+
+
+def answering(answers: Iterable[tuple[int, Any]]) -> AirflowClient:
+    """Return a client that gets these answers, one for each call."""
+    left = iter(answers)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        status, body = next(left)
+        return httpx.Response(status, json=body)
+
+    return AirflowClient("http://airflow.example", httpx.MockTransport(answer))
+
+
+def test_a_locked_database_is_asked_again() -> None:
+    client = answering([*LOCKED, (200, {"dag_run_id": "manual"})])
+    assert client.trigger("some_dag") == "manual"
+
+
+def test_a_database_that_stays_locked_is_an_error_after_a_minute(seconds: list[float]) -> None:
+    client = answering(LOCKED[:1] * 1000)
+    with pytest.raises(DatabaseLockedError, match="database is locked"):
+        client.trigger("some_dag")
+    assert 60 <= sum(seconds) < 70
+
+
+def test_another_error_is_told_at_once(seconds: list[float]) -> None:
+    client = answering([(500, {"detail": "no such table"}), (200, {})])
+    with pytest.raises(AirflowError, match=r"answered 500.*no such table"):
+        client.trigger("some_dag")
+    assert not seconds
 
 
 @pytest.mark.parametrize(
