@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import psutil  # type: ignore[import-untyped]
 
+Address = tuple[str, int]
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -22,13 +24,10 @@ class Owner:
         return self.pids[1]
 
 
-def owner_of(host: str, port: int) -> Owner:
-    """Return the process whose socket has this address.
-
-    :param host: as the server sees it.
-    """
+def owner_of(client: Address, server: Address) -> Owner:
+    """Return the process whose socket connects these addresses; one port may serve several connections."""
     for connection in psutil.net_connections("tcp4"):
-        if connection.laddr == (host, port) and connection.pid:
+        if (connection.laddr, connection.raddr) == (client, server) and connection.pid:
             try:
                 process = psutil.Process(connection.pid)
                 return Owner((process.pid, *(parent.pid for parent in process.parents())))

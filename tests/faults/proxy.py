@@ -197,7 +197,9 @@ class Proxy:
             return Owner(())
         transport = scope[_TRANSPORT]
         if transport not in self._owners:
-            self._owners[transport] = await asyncio.to_thread(owner_of, *scope["client"])
+            self._owners[transport] = await asyncio.to_thread(
+                owner_of, tuple(scope["client"]), tuple(scope["server"])
+            )
         return self._owners[transport]
 
     async def _play(self, exchange: "_Exchange", cell: Cell, owner: Owner) -> None:

@@ -154,7 +154,7 @@ class PublishingSite:
             self.cells[conn_id] = cell
             _STEADILY(self.airflow.put_connection, conn_id, **lane.clean(cell, switches))
             runs = self._run_to_the_end(dag_id, {**conf, "conn_id": conn_id}, cell)
-            assert all(shot.fired for shot in cell.shots), f"nothing went wrong: {cell.shots}"
+            assert all(shot.fired for shot in cell.shots), f"nothing went wrong: {cell.shots} in {cell.calls}"
             return self._played(runs, conn_id, lane)
         finally:
             self.lanes.put(lane)
