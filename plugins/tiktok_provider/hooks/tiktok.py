@@ -60,6 +60,7 @@ class TikTokHook(BaseHook):
         self.tiktok_conn_id = tiktok_conn_id
         self._clock = clock
         self._token: Token | None = None
+        self._open_id = ""
 
     @cached_property
     def hosts(self) -> HostPolicy:
@@ -96,6 +97,13 @@ class TikTokHook(BaseHook):
         """
         self._current_token().require(scope, self.tiktok_conn_id)
 
+    def keep_to_account(self, open_id: str) -> None:
+        """Act for this TikTok account alone from here on, whatever the Connection is made to hold meanwhile.
+
+        :param open_id: TikTok's id of the account; empty: any.
+        """
+        self._open_id = open_id
+
     @contextmanager
     def _discreet(self) -> Iterator[None]:
         """Keep the access token out of errors that repeat TikTok's words."""
@@ -113,6 +121,7 @@ class TikTokHook(BaseHook):
         if self._token is None or spent or self._token.needs_refresh(self._clock()):
             steps = current_token(self.tiktok_conn_id, spent, self._clock)
             self._token = run_steps(steps, self.store, self._read_extra)
+        self._token.require_account(self._open_id, self.tiktok_conn_id)
         return self._token
 
     @cached_property

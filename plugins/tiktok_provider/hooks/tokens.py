@@ -15,7 +15,7 @@ from typing import Any
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError, TikTokError
 from tiktok_provider.store.client import AsyncStore, Store
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.errors import AccountDeadError, StoreBusyError
+from tiktok_provider.store.errors import AccountChangedError, AccountDeadError, StoreBusyError
 from tiktok_provider.store.location import store_is_in_process
 from tiktok_provider.store.operations import Operation, look, refresh
 from tiktok_provider.store.tokens import REFRESH_LEAD, Busy, TokenState, tokens_in
@@ -35,11 +35,13 @@ class Token:
 
     :param expires_at: UTC.
     :param scopes: what was granted.
+    :param open_id: of the TikTok account that it acts for; empty if that is not known.
     """
 
     value: str = field(repr=False)
     expires_at: datetime
     scopes: frozenset[str]
+    open_id: str = ""
 
     def needs_refresh(self, now: datetime) -> bool:
         """Whether it has less than five minutes left."""
@@ -54,6 +56,18 @@ class Token:
             raise ConnectionSettingsError(
                 f"Connection {conn_id!r} lacks the scope {scope!r}: granted are {', '.join(sorted(self.scopes))}."
                 " The owner of the account connects it again and grants it."
+            )
+
+    def require_account(self, open_id: str, conn_id: str) -> None:
+        """Check whose token it is, as far as both sides are known.
+
+        :raises AccountChangedError: it acts for another TikTok account.
+        """
+        if open_id and self.open_id and open_id != self.open_id:
+            raise AccountChangedError(
+                f"Connection {conn_id!r} has gone over to another TikTok account (open id {self.open_id}) while a"
+                f" post of the account with open id {open_id} was under way, so nothing more is sent. Connect the"
+                " first account again, or give the post of the other one a post key of its own."
             )
 
 
@@ -141,7 +155,7 @@ def _read(state: TokenState, clock: Clock) -> Steps:
             " Paste it anew."
         )
     scopes = frozenset(tokens.scope.replace(",", " ").split())
-    return Token(tokens.access_token, tokens.access_expires_at, scopes)
+    return Token(tokens.access_token, tokens.access_expires_at, scopes, tokens.open_id)
 
 
 def run_steps(steps: Steps, store: Store, read: Callable[[str], Mapping[str, Any]]) -> Token:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tiktok_provider.publishing.ledger import PostLedger
     from tiktok_provider.publishing.pauses import ComeBack
     from tiktok_provider.publishing.publisher import OnChangedInput, Sent
+    from tiktok_provider.publishing.worker_poller import WorkerPoller
 
 
 class TikTokPublishingOperator(BaseOperator):
@@ -95,9 +96,19 @@ class TikTokPublishingOperator(BaseOperator):
         """Take the work up after a deferral that was about the time alone."""
         return self.execute(context)
 
-    def execute_complete(self, context: "Context", event: Any, *, reused: bool = False) -> PostResult:
+    def execute_complete(
+        self,
+        context: "Context",
+        event: Any,
+        *,
+        reused: bool = False,
+        post_key: str | None = None,
+        tiktok_conn_id: str | None = None,
+    ) -> PostResult:
         """Take up the trigger's event: record the outcome, and return it.
 
+        :param post_key: as it was when the task left; templates may be rendered to something else by now.
+        :param tiktok_conn_id: likewise.
         :raises PostFailedError: TikTok reports FAILED. Nothing is out; a retry makes a new attempt.
         :raises PostInInboxError: it landed in the creator's inbox.
         :raises PostUncertainError: see ``execute``.
@@ -105,6 +116,8 @@ class TikTokPublishingOperator(BaseOperator):
         from tiktok_provider.hooks.tiktok import TikTokHook
         from tiktok_provider.publishing.pauses import ComeBack
 
+        self.post_key = post_key or self.post_key
+        self.tiktok_conn_id = tiktok_conn_id or self.tiktok_conn_id
         with TikTokHook(self.tiktok_conn_id) as hook:
             try:
                 return self._finish(context, hook, Outcome.from_event(event), reused=reused)
@@ -136,13 +149,26 @@ class TikTokPublishingOperator(BaseOperator):
         from tiktok_provider.publishing.worker_poller import WorkerPoller
         from tiktok_provider.triggers.post_status import deferral
 
-        if not self.wait or self._has_all(sent.record):
+        if self._has_all(sent.record):
             return self._result(context, sent.record, reused=sent.reused)
         watch = self._watch(sent.record, cleared=sent.reused)
+        poller = WorkerPoller(hook, self._budget(hook, context), watch)
+        if not self.wait:
+            return self._look_once(context, hook, sent, poller)
         if self.deferrable:
-            self.defer(**deferral(self.tiktok_conn_id, watch), kwargs={"reused": sent.reused})
-        outcome = WorkerPoller(hook, self._budget(hook, context), watch).wait()
-        return self._finish(context, hook, outcome, reused=sent.reused)
+            rendered = {"post_key": self.post_key, "tiktok_conn_id": self.tiktok_conn_id}
+            self.defer(**deferral(self.tiktok_conn_id, watch), kwargs={"reused": sent.reused, **rendered})
+        return self._finish(context, hook, poller.wait(), reused=sent.reused)
+
+    def _look_once(
+        self, context: "Context", hook: "TikTokHook", sent: "Sent", poller: "WorkerPoller"
+    ) -> PostResult:
+        """Return a post without waiting for it; one that an earlier try has sent may have failed since."""
+        if sent.reused and sent.record.state == PostState.FINISHING:
+            step = poller.ask()
+            if isinstance(step, Outcome) and step.kind not in ("deadline", "refused"):
+                return self._finish(context, hook, step, reused=True)
+        return self._result(context, sent.record, reused=sent.reused)
 
     def _has_all(self, record: PostRecord) -> bool:
         """Whether there is nothing left to wait for; only TikTok can say more about an attempt of its own."""
@@ -182,6 +208,9 @@ class TikTokPublishingOperator(BaseOperator):
             self._look_for_cap(hook, context, error)
             raise
         except (PostTimeoutError, PostUncertainError) as error:
+            if record.state != PostState.UNCERTAIN:
+                # The question was refused, which says nothing of the post: there is nothing to settle.
+                raise
             raise uncertain_post(hook, record, str(error)) from error
         return self._result(context, record, reused=reused)
 

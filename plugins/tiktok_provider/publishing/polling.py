@@ -118,7 +118,8 @@ def on_error(
     if now >= watch.deadline:
         return at_deadline(watch, last)
     wanted = error.retry_after or (MINUTE_WINDOW if error.retry == Retry.NEXT_MINUTE else 0.0)
-    return PollAgain(max(wanted, next_pause(watch, now)))
+    # However long TikTok wants to be left alone: at the deadline there is a decision to make.
+    return PollAgain(min(max(wanted, next_pause(watch, now)), watch.deadline - now))
 
 
 def passes(error: TikTokError) -> bool:
@@ -134,9 +135,9 @@ def at_deadline(watch: Watch, last: PostStatus | None) -> Outcome:
     return Outcome(watch.publish_id, "done" if out else "deadline", last.model_dump(mode="json"))
 
 
-def is_given_up(watch: Watch, now: float) -> bool:
-    """Whether a last poll that may not be made has been put off for too long."""
-    return now >= watch.deadline + LAST_POLL_PATIENCE
+def given_up_in(watch: Watch, now: float) -> float:
+    """Return the seconds after which a last poll that may not be made has been put off for too long."""
+    return watch.deadline + LAST_POLL_PATIENCE - now
 
 
 def polls_until(watch: Watch, due: float, end: float) -> int:

@@ -70,6 +70,7 @@ class VideoPublisher:
         claimed = self.work.ledger.claim(self._claim(self.work.fingerprint))
         if claimed.verdict == Verdict.THEIRS:
             return self._join(claimed.record, claimed.retry_in)
+        self.work.hook.keep_to_account(claimed.record.open_id)
         try:
             return self._go_on(facts)
         except ComeBack:

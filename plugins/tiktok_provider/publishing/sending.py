@@ -130,9 +130,9 @@ class Sender:
             if error.out_of_step:
                 return self._reconciled(error, chunk)
             return self._refused(error)
-        except InvalidInputError as error:
+        except (InvalidInputError, EOFError, OSError) as error:
             self._last_may_have_arrived |= self.upload.last_byte_may_have_left
-            return self._refused(error)
+            return self._refused(self._of_changed_file(error))
         self._setbacks, self._doubtful = 0, False
         if is_last:
             self.ledger.acknowledge(self.plan.size)
@@ -148,6 +148,14 @@ class Sender:
             # The chunk was there already.
             return max(chunk.last + 1, self.position_at_tiktok(chunk.first))
         raise error
+
+    def _of_changed_file(self, error: InvalidInputError | EOFError | OSError) -> InvalidInputError:
+        """Return what a file says that is another one by now; a fault of the storage goes on, for the next try."""
+        if isinstance(error, InvalidInputError):
+            return error
+        if not self.upload.file_has_changed():
+            raise error
+        return InvalidInputError([f"the video file has changed while it was sent ({error})"])
 
     def _refused(self, error: TikTokError) -> int:
         """Record that nothing is out, if that is certain, and raise; else leave it to the waiting to find out."""

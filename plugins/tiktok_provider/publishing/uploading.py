@@ -102,14 +102,12 @@ class Upload:
     def send(self, chunk: Chunk) -> None:
         """Send one chunk; returns when TikTok holds it.
 
-        :raises InvalidInputError: the file has changed since it was checked; nothing of the chunk was sent.
+        :raises InvalidInputError: the file has changed since it was checked; its last byte was not sent.
         :raises TikTokError: what ``api.uploads.put_chunk`` raises.
         :raises OSError: the file can no longer be read.
         :raises EOFError: the file has become shorter while it was read.
         """
-        if not self._video.is_unchanged():
-            raise InvalidInputError([f"video file {self._video.location} has changed since it was checked"])
-
+        self._check_file()
         content_type = self._video.content_type
         self._hook.run(put_chunk(self._url, chunk, self._plan.size, content_type, lambda: self._body(chunk)))
         self._progress.arrived(chunk.last + 1)
@@ -119,8 +117,22 @@ class Upload:
         for piece in self._progress.watch(position, self._video.pieces(chunk.first, chunk.last, PIECE_BYTES)):
             position += len(piece)
             self._on_piece()
-            self.last_byte_may_have_left |= position == self._plan.size
+            if position == self._plan.size:
+                # All has been read by now: without this last piece TikTok publishes nothing of a torn file.
+                self._check_file()
+                self.last_byte_may_have_left = True
             yield piece
+
+    def _check_file(self) -> None:
+        if self.file_has_changed():
+            raise InvalidInputError([f"video file {self._video.location} has changed since it was checked"])
+
+    def file_has_changed(self) -> bool:
+        """Tell whether the file is another one than was checked, or none any more.
+
+        :raises OSError: the storage cannot tell now.
+        """
+        return not self._video.is_unchanged()
 
 
 def masked(url: str) -> str:

@@ -13,7 +13,7 @@ from tiktok_provider.publishing.polling import (
     PollAgain,
     Watch,
     at_deadline,
-    is_given_up,
+    given_up_in,
     on_error,
     on_status,
 )
@@ -43,8 +43,8 @@ class WorkerPoller:
                 self._last = self._hook.post_status(watch.publish_id)
         except ComeBack as pause:
             log.info("Could not ask for %s, as %s", watch.publish_id, pause.reason)
-            given_up = is_given_up(watch, time.time())
-            return at_deadline(watch, self._last) if given_up else PollAgain(pause.seconds)
+            left = given_up_in(watch, time.time())
+            return PollAgain(min(pause.seconds, left)) if left > 0 else at_deadline(watch, self._last)
         except TikTokError as error:
             log.warning("Could not ask for %s: %s", watch.publish_id, error)
             return on_error(watch, error, time.time(), self._last)

@@ -32,13 +32,12 @@ from tiktok_provider.exceptions import (
 )
 from tiktok_provider.hooks.tiktok import AsyncSession, TikTokHook
 from tiktok_provider.publishing.polling import (
-    LAST_POLL_PATIENCE,
     MINUTE_WINDOW,
     Outcome,
     PollAgain,
     Watch,
     at_deadline,
-    is_given_up,
+    given_up_in,
     next_pause,
     on_error,
     on_status,
@@ -197,12 +196,11 @@ class AccountPoller:
         """
         now = self._clock.now()
         heappush(self._due, (due, next(self._order), waiting))
-        for late in [late for late in self._waiting if is_given_up(late.watch, now)]:
+        for late in [late for late in self._waiting if given_up_in(late.watch, now) <= 0]:
             self._proceed(late, at_deadline(late.watch, late.last))
         if not self._waiting:
             return 0.0
-        soonest_end = min(one.watch.deadline for one in self._waiting)
-        return min(self._not_before, soonest_end + LAST_POLL_PATIENCE) - now
+        return min(self._not_before - now, *(given_up_in(one.watch, now) for one in self._waiting))
 
     async def _poll(self, waiting: Waiting) -> bool:
         """Ask, and act on the answer; return whether that was allowed."""

@@ -1,6 +1,10 @@
 """Posts that TikTok has, or may have: they are waited for, whatever else is missing or refused."""
 
+import asyncio
+import os
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +13,21 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from tests.unit.conftest import CONN_ID, Creator, Task
 from tests.unit.operators.test_publish import INIT, STATUS, die_at_upload, publish, pull, state
-from tiktok_provider.exceptions import InvalidInputError, PostFailedError, TikTokError
+from tiktok_provider.api.oauth import TokenSet
+from tiktok_provider.exceptions import InvalidInputError, PostFailedError, PostUncertainError, TikTokError
+from tiktok_provider.publishing.budget import CallBudget
+from tiktok_provider.publishing.ledger import PostLedger
 from tiktok_provider.publishing.polling import Outcome, Watch
+from tiktok_provider.publishing.uncertainty import UncertainPostError
+from tiktok_provider.store.accounts import AccountStore
+from tiktok_provider.store.budget_state import Endpoint
 from tiktok_provider.store.client import open_store
+from tiktok_provider.store.errors import AccountChangedError
 from tiktok_provider.store.operations import settle_post, write_post
 from tiktok_provider.store.post_state import Fail, Intend, PostState, Settlement, Start
 from tiktok_provider.store.wire import StoreAnswerError
 from tiktok_provider.triggers.post_status import deferral
+from tiktok_sandbox.clips import make_clip
 
 
 @pytest.fixture
@@ -199,3 +211,143 @@ def test_a_429_is_waited_out_although_the_store_is_away(
     with pytest.raises(TaskDeferred) as deferral:
         publish(clip, deferrable=True).execute(task.context)
     assert deferral.value.method_name == "execute_again"
+
+
+def failed(publish_id: str) -> dict[str, Any]:
+    """Return the answer to a status call about a post that TikTok has given up."""
+    return {
+        "data": {"status": "FAILED", "fail_reason": "internal", "publish_id": publish_id},
+        "error": {"code": "ok", "message": "", "log_id": "made-up"},
+    }
+
+
+def test_a_post_that_nobody_waited_for_and_that_has_failed_can_be_tried_again(
+    creator: Creator, task: Task, clip: Path
+) -> None:
+    first = publish(clip, wait=False).execute(task.context)
+    body = failed(first["publish_id"])
+    creator.sandbox.add_fault("status", path=STATUS, status=200, body=body, times=None)
+    cleared = task.next_try()
+    with pytest.raises(PostFailedError, match="internal"):
+        publish(clip, wait=False).execute(cleared.context)
+    assert state(task) == PostState.FAILED
+    creator.sandbox.clear_faults()
+    again = publish(clip, wait=False).execute(cleared.next_try().context)
+    assert (again["reused"], again["publish_id"] != first["publish_id"]) == (False, True)
+
+
+def test_a_post_that_nobody_waits_for_is_returned_as_it_is_while_tiktok_works(
+    creator: Creator, task: Task, clip: Path
+) -> None:
+    creator.sandbox.set_switches(processing_seconds=600)
+    first = publish(clip, wait=False).execute(task.context)
+    again = publish(clip, wait=False).execute(task.next_try().context)
+    assert again == {**first, "reused": True}
+    assert len(creator.calls(INIT)) == 1
+
+
+def go_over(creator: Creator, username: str) -> None:
+    """Let the Connection go over to another TikTok account, as a person at the command line can."""
+    other = creator.sandbox.create_account(username=username, nickname=username)
+    given = creator.sandbox.issue_tokens(creator.app, other)
+    tokens = TokenSet(
+        access_token=given.access_token,
+        refresh_token=given.refresh_token,
+        expires_in=86400,
+        refresh_expires_in=31536000,
+        open_id=other.open_id,
+        scope=given.scope,
+    )
+    with ThreadPoolExecutor(1) as thread:
+        connecting = AccountStore().connect(CONN_ID, tokens, actor="anna", username=username)
+        thread.submit(asyncio.run, connecting).result()
+
+
+@pytest.mark.parametrize("endpoint", [Endpoint.INIT, Endpoint.CREATOR_INFO])
+def test_a_connection_that_goes_over_to_another_account_takes_no_post_along(
+    creator: Creator, task: Task, clip: Path, monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint
+) -> None:
+    creator.connect(extra={"open_id": creator.open_id})
+    take = CallBudget.take
+    left = iter(["leo"])
+
+    def take_and_go_over(self: CallBudget, wanted: Endpoint) -> None:
+        take(self, wanted)
+        if wanted is endpoint and (username := next(left, None)):
+            go_over(creator, username)
+
+    monkeypatch.setattr(CallBudget, "take", take_and_go_over)
+    with pytest.raises(AccountChangedError, match="gone over to another TikTok account"):
+        publish(clip).execute(task.context)
+    assert creator.calls(INIT) == []
+    with pytest.raises(AccountChangedError):
+        publish(clip).execute(task.next_try().context)
+
+
+def during_upload(monkeypatch: pytest.MonkeyPatch, at_piece: int, happens: Callable[[], object]) -> None:
+    """Let something happen before a megabyte of the file leaves."""
+    pieces = iter(range(1, 1000))
+
+    def renew(self: PostLedger) -> None:  # noqa: ARG001
+        if next(pieces) == at_piece:
+            happens()
+
+    monkeypatch.setattr(PostLedger, "renew_if_due", renew)
+
+
+@pytest.fixture
+def six_megabytes(tmp_path: Path) -> Path:
+    """A video in one chunk, of six pieces."""
+    return make_clip(tmp_path / "six.mp4", seconds=1, pad_to_bytes=6_000_000)
+
+
+def test_a_file_that_is_written_anew_while_its_only_chunk_is_sent_is_not_published(
+    creator: Creator, task: Task, six_megabytes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def render() -> None:
+        with six_megabytes.open("r+b") as file:
+            file.seek(3_500_000)
+            file.write(b"Z" * 1000)
+
+    during_upload(monkeypatch, 3, render)
+    with pytest.raises(InvalidInputError, match="has changed since it was checked"):
+        publish(six_megabytes).execute(task.context)
+    assert (state(task), creator.sandbox.feed()) == (PostState.FAILED, [])
+    publish(six_megabytes).execute(task.next_try().context)
+    assert len(creator.sandbox.feed()) == 1
+
+
+def test_a_file_that_gets_shorter_while_its_only_chunk_is_sent_can_be_published_anew(
+    creator: Creator, task: Task, six_megabytes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    during_upload(monkeypatch, 2, lambda: os.truncate(six_megabytes, 2_500_000))
+    with pytest.raises(InvalidInputError, match="has changed while it was sent"):
+        publish(six_megabytes).execute(task.context)
+    assert (state(task), creator.sandbox.feed()) == (PostState.FAILED, [])
+    make_clip(six_megabytes, seconds=1, pad_to_bytes=6_500_000)
+    publish(six_megabytes).execute(task.next_try().context)
+    assert len(creator.sandbox.feed()) == 1
+
+
+def test_a_wait_goes_on_with_its_own_post_although_templates_say_otherwise_by_now(
+    creator: Creator, task: Task, clip: Path
+) -> None:
+    creator.sandbox.set_switches(processing_seconds=600)
+    with pytest.raises(TaskDeferred) as left:
+        publish(clip, deferrable=True, post_key="spring").execute(task.context)
+    publish_id = left.value.trigger.serialize()[1]["publish_id"]
+    done = Outcome(publish_id, "done", {"status": "PUBLISH_COMPLETE", "post_ids": ["7"], "fail_reason": ""})
+    operator = publish(clip, deferrable=True, post_key="summer", tiktok_conn_id="another")
+    result = operator.execute_complete(task.context, done.to_event(), **(left.value.kwargs or {}))
+    assert (result["post_key"], result["post_ids"]) == ("spring", ["7"])
+
+
+def test_a_question_that_is_refused_settles_nothing_and_asks_nobody_to(
+    creator: Creator, task: Task, clip: Path
+) -> None:
+    publish_id = deferred(creator, task, clip)["publish_id"]
+    refused = Outcome(publish_id, "refused", {}, {"message": "Connection 'x' is of type 'http'."})
+    with pytest.raises(PostUncertainError, match="clear this task: it goes on with the same post") as error:
+        publish(clip).execute_complete(task.context, refused.to_event())
+    assert not isinstance(error.value, UncertainPostError)
+    assert state(task) == PostState.FINISHING

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from itertools import accumulate
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
@@ -128,11 +129,18 @@ def test_at_the_deadline_a_host_that_is_down_leaves_what_was_known_last(
     assert 100 <= waits.passed < 100 + 330
 
 
+@pytest.mark.parametrize("timeouts", [(1000, 100), (100, 1000)])
 def test_who_comes_to_the_deadline_while_the_account_is_held_back_waits_two_minutes_more_at_most(
-    start_post: StartPost, creator: Creator, waits: Waits
+    start_post: StartPost,
+    creator: Creator,
+    waits: Waits,
+    monkeypatch: pytest.MonkeyPatch,
+    timeouts: tuple[int, int],
 ) -> None:
+    # The first one asks first, and is told to come back after its deadline.
+    monkeypatch.setattr("tiktok_provider.triggers.poller.random", SimpleNamespace(uniform=min))
     creator.sandbox.add_fault("status", path=STATUS, status=429, headers={"Retry-After": "3000"}, times=None)
-    found = run(outcomes(watch(start_post(), timeout=1000), watch(start_post(), timeout=100)))
+    found = run(outcomes(*(watch(start_post(), timeout=timeout) for timeout in timeouts)))
     assert [outcome.kind for outcome in found] == ["deadline"] * 2
     woken = list(accumulate(waits.taken))
     assert any(220 <= moment < 230 for moment in woken)
