@@ -17,6 +17,10 @@ class AirflowError(Exception):
     """Airflow did not do what it was asked for; the message says what and why."""
 
 
+class NotFoundError(AirflowError):
+    """There is no such thing."""
+
+
 class DatabaseLockedError(AirflowError):
     """Somebody else was writing to SQLite; nothing was changed."""
 
@@ -55,8 +59,9 @@ class AirflowClient:
 
     def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
         self.url = url
-        # The server is on this machine, and a proxy from the environment is not for it.
-        self._http = httpx.Client(base_url=f"{url}/api/v2", timeout=30, trust_env=False, transport=transport)
+        # The server is on this machine, and a proxy from the environment is not for it. It may wait half a minute
+        # for its database.
+        self._http = httpx.Client(base_url=f"{url}/api/v2", timeout=90, trust_env=False, transport=transport)
 
     def close(self) -> None:
         """Close the connections."""
@@ -73,9 +78,9 @@ class AirflowClient:
         :param fields: of the API's connection body: conn_type, host, login, password, extra (a JSON string).
         """
         body = {"connection_id": connection_id, **fields}
-        if self._http.get(f"/connections/{_quoted(connection_id)}").status_code == httpx.codes.OK:
+        try:
             self.call("PATCH", f"/connections/{_quoted(connection_id)}", json=body)
-        else:
+        except NotFoundError:
             self.call("POST", "/connections", json=body)
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
@@ -190,12 +195,18 @@ class AirflowClient:
     def _call_once(self, method: str, path: str, **options: Any) -> Any:
         response = self._http.request(method, path, **options)
         if response.is_error:
-            locked = response.is_server_error and "database is locked" in response.text.lower()
             hint = _HINTS.get(response.status_code, "")
-            raise (DatabaseLockedError if locked else AirflowError)(
+            raise _kind_of_error(response)(
                 f"{method} {response.url} answered {response.status_code}{hint}: {response.text[:500]}"
             )
         return response.json() if response.content else None
+
+
+def _kind_of_error(response: httpx.Response) -> type[AirflowError]:
+    if response.status_code == httpx.codes.NOT_FOUND:
+        return NotFoundError
+    locked = response.is_server_error and "database is locked" in response.text.lower()
+    return DatabaseLockedError if locked else AirflowError
 
 
 _HINTS = {

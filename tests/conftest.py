@@ -3,6 +3,12 @@
 import os
 import tempfile
 
+from hypothesis import HealthCheck, settings
+
 # Before anything imports Airflow: tests neither read nor write the Airflow of whoever runs them.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+# How long an example takes says more of the machine than of us.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")

@@ -52,9 +52,13 @@ class CallMiddleware:
         bearer = _token_in_form(body) if scope["path"] in _NAMES_A_TOKEN else _bearer(scope)
         actions = state.faults.due(call.method, call.path, self._open_ids(bearer, call), call.publish_id)
         call.fault = ", ".join(action.type for action in actions) or None
+        requests = state.requests
         for action in actions:
             await self._prepare(action, bearer, call)
-        if actions and actions[-1].type in ENDING:
+        if state.requests is not requests:
+            # A reset came while this call was delayed: it must not meddle with what began since.
+            await _hang_up(scope, receive)
+        elif actions and actions[-1].type in ENDING:
             await self._end(actions[-1], scope, receive, _Answer(send, call), call)
         else:
             await self._app(scope, receive, _Answer(send, call))

@@ -21,7 +21,7 @@ from tiktok_sandbox.client import Sandbox
 
 T = TypeVar("T")
 # In seconds, instead of 20: so a process that stands still for STILL has used its time up, as after a minute.
-TOTAL_TIMEOUT, STILL = 1.0, 1.75
+SHORT_TIMEOUT, STILL = 1.0, 1.75
 
 
 class Step(StrEnum):
@@ -49,16 +49,20 @@ class Gate:
             self.channel.recv()
 
 
-def refresh_held(step: Step, channel: Connection, environment: Mapping[str, str], sandbox_url: str) -> None:
+def refresh_held(
+    step: Step, channel: Connection, environment: Mapping[str, str], sandbox_url: str, *, hurried: bool
+) -> None:
     """Refresh the connection ``mia``; the process's whole work.
 
     :param step: where to be held; at ``SENT`` it is the server that holds the answer back.
     :param environment: with the address of the database and the Connection.
     :param sandbox_url: whose clock is ours.
+    :param hurried: whether the call to TikTok has but a short time.
     """
     os.environ.update(environment)
     _use_database()
-    calling.TOTAL_TIMEOUT = TOTAL_TIMEOUT
+    if hurried:
+        calling.TOTAL_TIMEOUT = SHORT_TIMEOUT
     gate = Gate(step, channel)
     with Sandbox(sandbox_url) as sandbox:
         store = AccountStore(clock=clock_of(sandbox), call=_HeldCall(gate))

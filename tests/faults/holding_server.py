@@ -30,7 +30,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {"Content-Type": self.headers["Content-Type"]}
         answer = httpx.post(
-            f"{self.server.target}{self.path}", content=body, headers=headers, trust_env=False
+            f"{self.server.target}{self.path}", content=body, headers=headers, trust_env=False, timeout=60
         )
         self.server.answered.set()
         self.server.release.wait(30)

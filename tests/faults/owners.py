@@ -1,10 +1,12 @@
 """Which process is at the other end of a connection on this machine."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil  # type: ignore[import-untyped]
 
 Address = tuple[str, int]
+_LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,11 @@ class Owner:
 
 def owner_of(client: Address, server: Address) -> Owner:
     """Return the process whose socket connects these addresses; one port may serve several connections."""
-    for connection in psutil.net_connections("tcp4"):
-        if (connection.laddr, connection.raddr) == (client, server) and connection.pid:
-            try:
-                process = psutil.Process(connection.pid)
-                return Owner((process.pid, *(parent.pid for parent in process.parents())))
-            except psutil.NoSuchProcess:
-                break
+    # The table of sockets is read while it changes, so that a line may be missing once.
+    for _ in range(_LOOKS):
+        for connection in psutil.net_connections("tcp4"):
+            if (connection.laddr, connection.raddr) == (client, server) and connection.pid:
+                with suppress(psutil.NoSuchProcess):
+                    process = psutil.Process(connection.pid)
+                    return Owner((process.pid, *(parent.pid for parent in process.parents())))
     return Owner(())

@@ -116,12 +116,14 @@ class Cell:
 
     :param followed: whether another task is wanted for the same post.
     :param open_calls: how many calls are on their way, those included that wait for who stands still.
+    :param missed: where something should have gone wrong, but nobody knows any more who was calling.
     """
 
     calls: list[Seen] = field(default_factory=list)
     shots: Sequence[Fault] = field(default_factory=list)
     followed: bool = False
     open_calls: int = 0
+    missed: list[str] = field(default_factory=list)
     _counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @contextmanager
@@ -144,7 +146,10 @@ class Cell:
         """Let go wrong what is due here."""
         for shot in self.shots:
             if shot.hits(seen, point):
-                await shot.blow(owner)
+                try:
+                    await shot.blow(owner)
+                except LookupError:
+                    self.missed.append(f"{seen} {point}")
 
 
 class Door:

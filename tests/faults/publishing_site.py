@@ -29,7 +29,7 @@ from tiktok_sandbox.client import Sandbox
 from tiktok_sandbox.server import running_sandbox
 
 DAGS = Path(__file__).parent / "dags"
-PATIENCE = 240
+PATIENCE = 360
 # What a task does when it wakes up, it does within so many seconds.
 LAST_WORDS = 10.0
 # A file is cut from 64 MB on, and three of these are more.
@@ -155,6 +155,7 @@ class PublishingSite:
             _STEADILY(self.airflow.put_connection, conn_id, **lane.clean(cell, switches))
             runs = self._run_to_the_end(dag_id, {**conf, "conn_id": conn_id}, cell)
             assert all(shot.fired for shot in cell.shots), f"nothing went wrong: {cell.shots} in {cell.calls}"
+            assert not cell.missed
             return self._played(runs, conn_id, lane)
         finally:
             self.lanes.put(lane)
@@ -209,7 +210,7 @@ def publishing_site(home: Path, lanes: int) -> Iterator[PublishingSite]:
     :param lanes: how many runs there may be at a time.
     """
     with ExitStack() as cleanup:
-        database = f"sqlite:///{home}/airflow.db"
+        database = f"sqlite:///{home}/airflow.db?timeout=30"
         if server := os.environ.get(POSTGRES):
             database = cleanup.enter_context(own_postgres_database(server))
         ways = [Lane(cleanup.enter_context(_sandbox())) for _ in range(lanes)]

@@ -23,7 +23,7 @@ from tiktok_provider.exceptions import TikTokError
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tiktok_provider.store.accounts", "tiktok_sandbox.client"])
 CHECKOUT = Path(__file__).resolve().parents[2]
-PATIENCE = 30
+PATIENCE = 60
 PAST_THE_LEASE = 61
 
 
@@ -53,6 +53,7 @@ class Holder:
 
     mia: Mia
     step: Step
+    blow: Blow
     server: HoldingServer
     channel: Connection = field(init=False)
     process: BaseProcess = field(init=False)
@@ -66,7 +67,8 @@ class Holder:
         self.mia.monkeypatch.setenv("AIRFLOW__TIKTOK__ALLOWED_HOSTS", hosts)
         self.mia.define(None, host=self.server.url if self.step is Step.SENT else self.mia.sandbox.url)
         arguments = (self.step, theirs, _environment(), self.mia.sandbox.url)
-        self.process = PROCESSES.Process(target=refresh_held, args=arguments)
+        hurried = {"hurried": self.blow is not Blow.KILLED}
+        self.process = PROCESSES.Process(target=refresh_held, args=arguments, kwargs=hurried)
         self.process.start()
         theirs.close()
         self.mia.define(None)
@@ -109,7 +111,7 @@ def play(mia: Mia, step: Step, blow: Blow, old_refresh_token: str) -> str:
     :param mia: known to the store, with an access token that has expired.
     """
     mia.sandbox.set_switches(old_refresh_token=old_refresh_token)
-    with _holder(mia, step) as holder:
+    with _holder(mia, step, blow) as holder:
         if blow is Blow.KILLED:
             holder.kill()
         else:
@@ -120,9 +122,9 @@ def play(mia: Mia, step: Step, blow: Blow, old_refresh_token: str) -> str:
 
 
 @contextmanager
-def _holder(mia: Mia, step: Step) -> Iterator[Holder]:
+def _holder(mia: Mia, step: Step, blow: Blow) -> Iterator[Holder]:
     with holding_server(mia.sandbox.url) as server:
-        holder = Holder(mia, step, server)
+        holder = Holder(mia, step, blow, server)
         holder.start()
         try:
             yield holder

@@ -45,7 +45,7 @@ def _publish(site: RandomSite, video: Path) -> list[dict[str, Any]]:
     assert (ended.state, ended.tries) == ("success", 1), ended
     sha256 = hashlib.sha256(video.read_bytes()).hexdigest()
     assert [post["sha256"] for post in site.sandbox.feed()] == [sha256]
-    [publish] = httpx.get(f"{site.sandbox.url}/sandbox/publishes", trust_env=False).json()
+    [publish] = httpx.get(f"{site.sandbox.url}/sandbox/publishes", trust_env=False, timeout=60).json()
     chunks: list[dict[str, Any]] = publish["chunks"]
     return chunks
 

@@ -95,7 +95,7 @@ def test_a_video_of_ones_own_goes_out_with_the_usual_ports_taken(folder: Path, t
     assert published["status"] == "PUBLISH_COMPLETE"
     assert re.fullmatch(r"\d{19}", published["post_id"])
     assert published["publish_id"].startswith("v_pub_file~")
-    assert 0 < published["seconds"] < 120
+    assert 0 < published["seconds"] < 300
     assert published["post_id"] in result.stderr
     assert left_behind(folder) == []
 
@@ -106,9 +106,9 @@ def test_what_was_posted_can_be_looked_at_until_ctrl_c(folder: Path) -> None:
         pages = re.findall(r"^(?:Sandbox|Airflow|Posts) +(http\S+)$", output, re.MULTILINE)
         assert len(pages) == 4
         for page in pages:
-            assert httpx.get(page, trust_env=False, follow_redirects=True).status_code == 200
+            assert httpx.get(page, trust_env=False, follow_redirects=True, timeout=60).status_code == 200
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(90) == 0
     assert left_behind(folder) == []
 
 
@@ -117,7 +117,7 @@ def test_a_signal_while_it_starts_stops_everything(folder: Path, number: signal.
     with running_demo(folder) as process:
         output_until(process, "waiting for api-server")
         process.send_signal(number)
-        assert process.wait(30) == 128 + number
+        assert process.wait(90) == 128 + number
     assert left_behind(folder) == []
 
 

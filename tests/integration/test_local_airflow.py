@@ -19,7 +19,7 @@ def test_what_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with LocalAirflow(home, [dags], port=0) as airflow:
         with pytest.raises(AirflowError, match="this DAG is broken"):
-            airflow.wait_for_dag("broken", timeout=30)
+            airflow.wait_for_dag("broken", timeout=120)
         with pytest.raises(AirflowError, match="not found"):
             airflow.trigger("broken")
         with pytest.raises(AirflowError, match="another Airflow is running"), LocalAirflow(home, [dags]):

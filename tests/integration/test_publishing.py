@@ -60,9 +60,11 @@ def test_asking_publishing_and_finding_work_as_a_chain_of_templates(
     assert found["publish_id"] == run.xcom("publish", "publish_id") == post["publish_id"]
     assert found["post_ids"] == [post["post_id"]]
     assert found["post_url"] == post["page_url"]
-    assert httpx.get(found["post_url"], trust_env=False).status_code == 200
-    links = airflow.get(f"/dags/case_chain/dagRuns/{run.run_id}/taskInstances/find/links")
-    assert links["extra_links"] == {"TikTok post": post["page_url"]}
+    assert httpx.get(found["post_url"], trust_env=False, timeout=60).status_code == 200
+    path = f"/dags/case_chain/dagRuns/{run.run_id}/taskInstances/find/links"
+    # Airflow stores a task's links after it has reported its success.
+    wait_until(lambda: airflow.get(path)["extra_links"]["TikTok post"], "the link of the task")
+    assert airflow.get(path)["extra_links"] == {"TikTok post": post["page_url"]}
     assert "Uploaded 70.0 of 70.0 MB (100 %)" in run.log("publish")
 
 
@@ -166,7 +168,7 @@ def test_the_connection_form_has_our_fields_with_labels_and_hides_secrets(
     airflow: LocalAirflow, connect: Connect
 ) -> None:
     connect("tiktok_form")
-    answer = httpx.get(f"{airflow.url}/ui/connections/hook_meta", trust_env=False, timeout=30)
+    answer = httpx.get(f"{airflow.url}/ui/connections/hook_meta", trust_env=False, timeout=60)
     [form] = [hook for hook in answer.json() if hook["connection_type"] == "tiktok"]
     assert form["hook_name"] == "TikTok"
     assert form["standard_fields"]["login"]["title"] == "Client key"

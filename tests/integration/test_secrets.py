@@ -112,7 +112,7 @@ def run_all(airflow: LocalAirflow, clip: Path, planted: str) -> dict[str, str]:
     for dag_id in confs:
         airflow.wait_for_dag(dag_id)
     runs = {dag_id: airflow.trigger(dag_id, conf) for dag_id, conf in confs.items()}
-    httpx.get(f"{airflow.url}/api/v2/version", params={"shown": planted}, trust_env=False)
+    httpx.get(f"{airflow.url}/api/v2/version", params={"shown": planted}, trust_env=False, timeout=60)
     for dag_id, run_id in runs.items():
         airflow.wait_for_run(dag_id, run_id)
     tasks = [task for dag_id, run_id in runs.items() for task in airflow.task_instances(dag_id, run_id)]

@@ -101,7 +101,7 @@ def test_a_playlist_opens_no_other_file(clip: pathlib.Path) -> None:
     # To open the pipe would be to wait for ever.
     check = threading.Thread(target=media_rules.check_video, args=(clip, 600), daemon=True)
     check.start()
-    check.join(5)
+    check.join(60)
     assert not check.is_alive()
 
 

@@ -26,7 +26,7 @@ CHALLENGE = hashlib.sha256(VERIFIER.encode()).hexdigest()
 CHUNK = 5_242_880
 INIT = "/v2/post/publish/video/init/"
 # One for all: to make one takes longer than most calls.
-BROWSER = httpx.Client(trust_env=False)
+BROWSER = httpx.Client(trust_env=False, timeout=60)
 
 
 def consent_url(sandbox: Sandbox, app: App) -> httpx.URL:
@@ -84,7 +84,7 @@ def api(tiktok_sandbox: Sandbox, desktop_app: App) -> httpx.Client:
     assert callback["scopes"] == "user.info.basic,video.publish,video.list"
     tokens = exchange(tiktok_sandbox, desktop_app, callback["code"]).json()
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-    return httpx.Client(base_url=tiktok_sandbox.url, headers=headers, trust_env=False)
+    return httpx.Client(base_url=tiktok_sandbox.url, headers=headers, trust_env=False, timeout=60)
 
 
 def put_chunks(upload_url: str, data: bytes) -> list[int]:
@@ -248,7 +248,7 @@ def test_the_same_seed_gives_the_same_ids(tiktok_sandbox: Sandbox) -> None:
         app, account = tiktok_sandbox.create_app(), tiktok_sandbox.create_account()
         tokens = tiktok_sandbox.issue_tokens(app, account)
         headers = {"Authorization": f"Bearer {tokens.access_token}"}
-        client = httpx.Client(base_url=tiktok_sandbox.url, headers=headers, trust_env=False)
+        client = httpx.Client(base_url=tiktok_sandbox.url, headers=headers, trust_env=False, timeout=60)
         return [
             app.client_key,
             account.open_id,
@@ -269,4 +269,4 @@ def test_the_program_serves_a_demo_until_it_is_stopped(stop: signal.Signals) -> 
         answer = BROWSER.post(f"{demo['url']}/v2/post/publish/creator_info/query/", headers=headers).json()
         assert answer["data"]["creator_username"] == demo["username"]
         program.send_signal(stop)
-        assert program.wait(timeout=10) == 0
+        assert program.wait(timeout=60) == 0

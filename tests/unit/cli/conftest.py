@@ -77,8 +77,15 @@ class Person:
     decision: str = "approve"
     scopes: list[str] = field(default_factory=lambda: ["user.info.basic", "video.publish", "video.upload"])
     pages: list[str] = field(default_factory=list)
-    seen: list[httpx.Response] = field(default_factory=list)
     threads: list[Thread] = field(default_factory=list)
+    _seen: list[httpx.Response] = field(default_factory=list)
+
+    @property
+    def seen(self) -> list[httpx.Response]:
+        """What the browser shows at last; a command may have ended before it."""
+        for thread in self.threads:
+            thread.join(60)
+        return self._seen
 
     def redirect(self, page: str) -> str:
         """Decide on the consent page; returns where TikTok leads to."""
@@ -96,7 +103,7 @@ class Person:
         return True
 
     def _follow(self, page: str) -> None:
-        self.seen.append(httpx.get(self.redirect(page)))
+        self._seen.append(httpx.get(self.redirect(page)))
 
 
 @pytest.fixture
@@ -112,8 +119,7 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
     found = Person()
     monkeypatch.setattr(webbrowser, "open", found.browse)
     yield found
-    for thread in found.threads:
-        thread.join(10)
+    assert len(found.seen) == len(found.threads)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What an API server answers, and log entries as a person reads them."""
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -19,8 +20,8 @@ LOCKED = [
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Pauses between calls: they pass at once, and with them the time."""
     passed: list[float] = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", passed.append)
-    monkeypatch.setattr("time.monotonic", lambda: sum(passed))
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=passed.append))
+    monkeypatch.setattr("tenacity.time", SimpleNamespace(monotonic=lambda: sum(passed)))
     return passed
 
 
@@ -45,6 +46,12 @@ def test_a_database_that_stays_locked_is_an_error_after_a_minute(seconds: list[f
     with pytest.raises(DatabaseLockedError, match="database is locked"):
         client.trigger("some_dag")
     assert 60 <= sum(seconds) < 70
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_connection_is_replaced_if_it_is_there_and_else_made(there: bool) -> None:
+    client = answering([(200, {})] if there else [(404, {"detail": "no such connection"}), (201, {})])
+    client.put_connection("mia", conn_type="tiktok")
 
 
 def test_another_error_is_told_at_once(seconds: list[float]) -> None:

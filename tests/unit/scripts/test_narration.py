@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -50,7 +51,7 @@ def test_progress_without_a_terminal_is_told_now_and_then(
     narrator: Narrator, output: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = iter([0.0, 0.5, 1.0, 2.4, 2.5, 9.0, 9.5])
-    monkeypatch.setattr("narration.time.monotonic", lambda: next(times))
+    monkeypatch.setattr("narration.time", SimpleNamespace(monotonic=lambda: next(times)))
     with narrator.step("Publish"):
         for detail in ("at once", "too soon", "still too soon", "in time", "in time"):
             narrator.update(detail)

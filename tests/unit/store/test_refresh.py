@@ -207,7 +207,7 @@ def test_without_a_new_refresh_token_the_old_one_stays(expired: Mia, blank: dict
 def test_no_answer_within_twenty_seconds_is_no_answer(monkeypatch: pytest.MonkeyPatch, expired: Mia) -> None:
     monkeypatch.setattr("tiktok_provider.store.calling.TOTAL_TIMEOUT", 0.05)
     monkeypatch.setattr("tiktok_provider.store.calling.GRACE", 0.05)
-    expired.sandbox.add_fault("delay", seconds=0.5, path=TOKEN)
+    expired.sandbox.add_fault("delay", seconds=10, path=TOKEN)
     with pytest.raises(UnreachableError) as caught:
         refresh(expired)
     assert caught.value.maybe_processed
