@@ -24,6 +24,7 @@ from tiktok_provider.hooks.account import Account
 from tiktok_provider.store.accounts import AccountStore
 from tiktok_provider.store.calling import call_tiktok
 from tiktok_provider.store.connections import mask
+from tiktok_provider.store.redaction import redact
 
 # Time enough to log in to TikTok, with a second factor too.
 PATIENCE = 600.0
@@ -91,7 +92,11 @@ async def _exchanged(account: Account, code: str, attempt: Attempt) -> TokenSet:
     call = exchange_code(
         account.client_key, account.client_secret, code, attempt.redirect_uri, attempt.verifier
     )
-    tokens = await call_tiktok(account.base_url, call)
+    try:
+        tokens = await call_tiktok(account.base_url, call)
+    except TikTokError as error:
+        redact(error, account.client_secret, code, attempt.verifier)
+        raise
     mask(tokens.access_token, tokens.refresh_token)
     return tokens
 
@@ -105,6 +110,7 @@ def _username(account: Account, tokens: TokenSet) -> str:
             driver = SyncDriver(client, lambda spent: None if spent else tokens.access_token)
             return driver.run(creator_info()).creator_username
     except TikTokError as error:
+        redact(error, tokens.access_token)
         tell(f"The account's name is not known yet: {error}")
         return ""
 

@@ -10,11 +10,12 @@ from typing import Self
 from tiktok_provider.api.oauth import refresh_tokens
 from tiktok_provider.api.redirect_uri import platform_of
 from tiktok_provider.doctor.findings import Check, ConcernError
-from tiktok_provider.exceptions import ConnectionSettingsError, OAuthError
+from tiktok_provider.exceptions import ConnectionSettingsError, OAuthError, TikTokError
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.store.calling import call_tiktok
 from tiktok_provider.store.client import HttpStore, open_store
 from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError
+from tiktok_provider.store.redaction import redact
 from tiktok_provider.store.tokens import EXPIRING, TokenState
 
 # What TikTok's token endpoint says of a token that it does not know, to an app that it does.
@@ -65,8 +66,9 @@ def client_secret(account: ExaminedAccount) -> str:
     app = account.hook.account
     try:
         asyncio.run(call_tiktok(app.base_url, refresh_tokens(app.client_key, app.client_secret, _NO_TOKEN)))
-    except OAuthError as error:
-        if error.code != _APP_IS_KNOWN:
+    except TikTokError as error:
+        if not (isinstance(error, OAuthError) and error.code == _APP_IS_KNOWN):
+            redact(error, app.client_secret)
             raise
     return "TikTok accepts the client key and the client secret."
 

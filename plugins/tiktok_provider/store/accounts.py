@@ -167,7 +167,12 @@ class AccountStore:
         tokens = await in_thread(self._read_tokens, app.conn_id)
         if tokens is None:
             raise changes.not_connected(app.conn_id)
-        await self._call(app.base_url, revoke(app.client_key, app.client_secret, tokens.access_token))
+        call = revoke(app.client_key, app.client_secret, tokens.access_token)
+        try:
+            await self._call(app.base_url, call)
+        except TikTokError as error:
+            redact(error, app.client_secret, tokens.access_token)
+            raise
 
     def _read_tokens(self, conn_id: str) -> StoredTokens | None:
         with transaction() as session:

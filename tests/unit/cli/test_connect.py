@@ -4,6 +4,8 @@ import io
 import json
 import socket
 import sys
+from dataclasses import asdict
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -13,6 +15,7 @@ from sqlalchemy import select, text
 
 from tests.unit.cli.conftest import CLIENT_SECRET, Person, Terminal, stored
 from tiktok_provider.cli import connecting
+from tiktok_provider.cli.consent import Attempt
 from tiktok_provider.store.db import transaction
 from tiktok_sandbox.client import App, Sandbox
 
@@ -205,6 +208,51 @@ def test_a_secret_that_tiktok_does_not_take_stores_nothing(
     assert "invalid_client" in done.said
     assert stored("tiktok_mia") is None
     assert len(person.pages) == 1
+
+
+def test_what_tiktok_repeats_of_the_exchange_is_not_printed(
+    terminal: Terminal,
+    person: Person,
+    new: list[str],
+    tiktok_sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verifier = "fake-verifier-that-the-sandbox-repeats"
+    monkeypatch.setattr(connecting, "Attempt", partial(Attempt, verifier=verifier))
+    follow, sent = person.redirect, [CLIENT_SECRET, verifier]
+
+    def repeating(page: str) -> str:
+        redirect = follow(page)
+        sent.append(parse_qs(urlsplit(redirect).query)["code"][0])
+        body = {"error": "invalid_request", "error_description": " ".join(["not", *sent]), "log_id": "fake"}
+        tiktok_sandbox.add_fault("status", status=400, body=body, path="/v2/oauth/token/")
+        return redirect
+
+    monkeypatch.setattr(person, "redirect", repeating)
+    done = terminal.run(*new)
+    assert (done.code, len(sent)) == (1, 3)
+    assert "not *** *** ***" in done.said
+    assert [secret for secret in sent if secret in done.out + done.said] == []
+
+
+def test_an_access_token_that_tiktok_repeats_when_asked_for_the_name_is_not_printed(
+    terminal: Terminal, person: Person, app: App, new: list[str], tiktok_sandbox: Sandbox
+) -> None:
+    mia = tiktok_sandbox.create_account(username="mia_of_milan")
+    tokens = asdict(tiktok_sandbox.issue_tokens(app, mia))
+    given = {**tokens, "expires_in": 86400, "refresh_expires_in": 31_536_000, "token_type": "Bearer"}
+    tiktok_sandbox.add_fault("status", status=200, body=given, path="/v2/oauth/token/")
+    error = {
+        "code": "invalid_params",
+        "message": f"not with Bearer {tokens['access_token']}",
+        "log_id": "fake",
+    }
+    path = "/v2/post/publish/creator_info/query/"
+    tiktok_sandbox.add_fault("status", status=400, body={"data": {}, "error": error}, path=path)
+    done = terminal.run(*new)
+    assert (done.code, len(person.pages)) == (0, 1)
+    assert "not with Bearer ***" in done.said
+    assert tokens["access_token"] not in done.out + done.said
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,18 @@ def test_names_in_brackets_survive_the_table(healthy: Creator, terminal: Termina
     assert "[tiktok]" in done.out.replace("\n", " ")
 
 
+def test_a_client_secret_that_tiktok_repeats_is_not_in_what_it_says(
+    healthy: Creator, terminal: Terminal
+) -> None:
+    secret = healthy.connection["password"]
+    body = {"error": "invalid_client", "error_description": f"not {secret}", "log_id": "fake"}
+    healthy.sandbox.add_fault("status", status=401, body=body, path="/v2/oauth/token/", times=None)
+    done = terminal.run("doctor", CONN_ID)
+    assert results(done, "wrong") == ["client secret"]
+    assert "not ***" in findings(done)["client secret"][1]
+    assert secret not in done.out + done.said
+
+
 def test_no_token_and_no_secret_is_in_what_it_says(healthy: Creator, terminal: Terminal) -> None:
     done = terminal.run("doctor", CONN_ID)
     extra = healthy.connection["extra"]

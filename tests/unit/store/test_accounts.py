@@ -250,6 +250,16 @@ def test_a_disconnect_wipes_even_if_tiktok_is_away(mia: Mia) -> None:
     assert mia.kept() == {}
 
 
+def test_what_tiktok_repeats_of_secret_and_token_is_not_in_the_problem_of_a_disconnect(mia: Mia) -> None:
+    run(mia.store().look("mia"))
+    sent = (mia.app.client_secret, mia.kept()["access_token"])
+    body = {"error": "invalid_request", "error_description": "not {} for {}".format(*sent), "log_id": "fake"}
+    mia.sandbox.add_fault("status", status=400, body=body, path="/v2/oauth/revoke/")
+    problem = run(mia.store().disconnect("mia", actor="anna")).problem
+    assert "not *** for ***" in problem
+    assert [secret for secret in sent if secret in problem] == []
+
+
 def test_a_disconnect_wipes_even_if_the_users_connection_is_gone(mia: Mia) -> None:
     run(mia.store().look("mia"))
     mia.monkeypatch.delenv("AIRFLOW_CONN_MIA")
