@@ -39,12 +39,18 @@ def check_types(values: Mapping[str, tuple[Any, tuple[type, ...]]]) -> None:
     :raises InvalidInputError: with every finding.
     """
     findings = [
-        f"{name} is {value!r}, it must be of type {' or '.join(kind.__name__ for kind in kinds)}"
+        f"{name} is {_shown(value)}, it must be of type {' or '.join(kind.__name__ for kind in kinds)}"
         for name, (value, kinds) in values.items()
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
     ]
     if findings:
         raise InvalidInputError(findings)
+
+
+def _shown(value: Any) -> str:
+    """Show a plain value; of any other only the type: a list or a dict may hold a signed URL."""
+    plain = isinstance(value, str | int | float | None)
+    return repr(value) if plain else f"of type {type(value).__name__}"
 
 
 def check_locally(order: VideoOrder, hosts: HostPolicy) -> VideoFacts | None:

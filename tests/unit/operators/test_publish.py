@@ -552,6 +552,20 @@ def test_a_timeout_may_be_given_in_seconds(clip: Path) -> None:
     assert publish(clip, timeout=90).timeout == timedelta(seconds=90)
 
 
+SIGNED_URL = "https://example.com/a.mp4?X-Amz-Signature=made-up-signature"
+
+
+@pytest.mark.parametrize("wrapped", [[SIGNED_URL], {"url": SIGNED_URL}, SIGNED_URL.encode()])
+def test_a_signed_url_that_a_template_has_wrapped_is_not_in_the_error(
+    creator: Creator, task: Task, wrapped: Any
+) -> None:
+    with pytest.raises(InvalidInputError, match="video_url is of type") as caught:
+        pull(wrapped).execute(task.context)
+    assert "made-up-signature" not in str(caught.value)
+    assert f"of type {type(wrapped).__name__}, it must be of type str or NoneType" in str(caught.value)
+    assert creator.calls() == []
+
+
 def test_without_a_public_id_to_come_the_task_does_not_wait_for_one(
     creator: Creator, task: Task, clip: Path
 ) -> None:
