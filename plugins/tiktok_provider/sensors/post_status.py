@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, AirflowSkipException
 
 from tiktok_provider.exceptions import InvalidInputError, PostTimeoutError
 from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
@@ -103,7 +103,8 @@ class TikTokPostStatusSensor(BaseSensorOperator):
         """Honour ``soft_fail`` and ``never_fail``, which Airflow's sensors do for Airflow's own exceptions only."""
         try:
             yield
-        except AirflowSkipException:
+        except (AirflowSkipException, AirflowRescheduleException):
+            # Signals to Airflow, no failures.
             raise
         except Exception as error:
             if self.never_fail or (self.soft_fail and isinstance(error, AirflowSensorTimeout)):

@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 from tests.unit.conftest import Creator, Task, use_up
 from tiktok_provider.exceptions import (
@@ -168,6 +173,15 @@ def test_soft_fail_does_not_hide_a_post_that_failed(creator: Creator, task: Task
     ending = Outcome("p", "failed", {"status": "FAILED", "fail_reason": "spam_risk"})
     with pytest.raises(PostFailedError):
         sensor("p", soft_fail=True).execute_complete(task.context, ending.to_event())
+
+
+@pytest.mark.parametrize("wishes", [{}, {"soft_fail": True}, {"never_fail": True}])
+def test_a_sensor_that_gives_its_slot_back_is_rescheduled_whatever_it_is_to_do_rather_than_fail(
+    slow_publish_id: str, task: Task, wishes: dict[str, bool]
+) -> None:
+    operator = sensor(slow_publish_id, deferrable=False, mode="reschedule", poke_interval=60, **wishes)
+    with pytest.raises(AirflowRescheduleException):
+        operator.execute(task.context)
 
 
 def test_without_deferring_airflows_own_timeout_applies(slow_publish_id: str, task: Task) -> None:
