@@ -51,10 +51,12 @@ class Attempt:
         :raises ForeignRedirectError: it is not that of this attempt.
         :raises ConsentError: the person or TikTok has refused.
         """
-        values = {name: found[0] for name, found in parse_qs(urlsplit(redirect.strip()).query).items()}
-        state, error = values.get("state"), values.get("error")
+        values = _values_in(redirect)
+        state, error = values.get("state", ""), values.get("error")
+        # Bytes: the comparison takes no other texts, and what is pasted may hold any.
+        is_ours = hmac.compare_digest(state.encode(errors="replace"), self.state.encode())
         # TikTok does not promise the state beside an error; whoever forges one ends nothing but this attempt.
-        if not hmac.compare_digest((state or "").encode(), self.state.encode()) and (state or not error):
+        if not is_ours and (state or not error):
             raise ForeignRedirectError(
                 "This is not the answer to this attempt: its state differs. Open the address above, and no older one."
             )
@@ -63,6 +65,15 @@ class Attempt:
         if not values.get("code"):
             raise ConsentError("TikTok's answer has no code. Begin anew.")
         return values["code"]
+
+
+def _values_in(address: str) -> dict[str, str]:
+    """Return the values of an address's query; none if it is no address at all, as pasted text need not be."""
+    try:
+        query = urlsplit(address.strip()).query
+    except ValueError:
+        return {}
+    return {name: found[0] for name, found in parse_qs(query).items()}
 
 
 def _refusal(error: str, description: str) -> str:

@@ -121,6 +121,8 @@ class _Pasting(io.StringIO):
             "http://127.0.0.1:8400/callback/?error=server_error&error_description=Oops",
             '(server_error). TikTok says: "Oops"',
         ),
+        ("http://[x", "state differs"),
+        ("http://127.0.0.1:8400/callback/?code=a&state=\udcff", "state differs"),
         (" ", "No address was pasted"),
     ],
 )
