@@ -4,8 +4,9 @@ The accounts are the connection ids in the Airflow Variable `tiktok_accounts`, a
 `tiktok_default`. A worker proves to the store that it can read a connection, so it can ask for those that it knows
 and for no list of all.
 
+`check_accounts` fails with the names of accounts that could not be checked, and of all others that need somebody.
 `warn_of_ends` succeeds when an account ends within 30 days and is skipped otherwise; `name_the_dead` fails with the
-names of accounts that must be connected again. Put your notifiers there.
+names of accounts that must be connected again. Put your notifiers on all three.
 """
 
 from dataclasses import asdict

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tiktok_provider.exceptions import Retry, TikTokError
+from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.store.client import open_store
+from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError
 from tiktok_provider.store.tokens import EXPIRING, AccountState, Busy, TokenState
 
 
@@ -13,7 +14,7 @@ from tiktok_provider.store.tokens import EXPIRING, AccountState, Busy, TokenStat
 class Health:
     """One account after its check.
 
-    :param state: ``dead``: a person must connect it again; ``unknown``: the check could not be finished now.
+    :param state: ``dead``: a person must connect it again; ``unknown``: the check could not be finished.
     :param refresh_expires_at: when the account ends without a person; ISO 8601, UTC; empty if it is not known.
     :param problem: a sentence; empty if there is none.
     """
@@ -28,9 +29,11 @@ def check_health(conn_id: str) -> Health:
     """Look at an account through the store, and refresh it if less than five minutes are left of its token."""
     try:
         outcome = _refreshed(conn_id)
+    except (AccountDeadError, AccountNotConnectedError) as error:
+        return Health(conn_id=conn_id, state=AccountState.DEAD, problem=str(error))
     except TikTokError as error:
-        state = AccountState.DEAD if error.retry == Retry.NEVER else AccountState.UNKNOWN
-        return Health(conn_id=conn_id, state=state, problem=str(error))
+        # Also what no retry helps, such as a host that is not allowed: no new consent would mend it.
+        return Health(conn_id=conn_id, state=AccountState.UNKNOWN, problem=str(error))
     if isinstance(outcome, Busy):
         problem = f"Somebody else is refreshing it, or TikTok needs a pause, for {outcome.retry_in:.0f} s."
         return Health(conn_id=conn_id, state=AccountState.UNKNOWN, problem=problem)

@@ -58,6 +58,30 @@ def test_an_account_that_the_creator_removed_is_dead(creator: Creator) -> None:
     assert f"airflow tiktok connect {CONN_ID}" in health.problem
 
 
+def test_an_account_without_a_token_set_is_dead(creator: Creator) -> None:
+    creator.connect(extra={"access_token": "", "refresh_token": ""})
+    health = check_health(CONN_ID)
+    assert health.state == "dead"
+    assert f"airflow tiktok connect {CONN_ID}" in health.problem
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"host": "http://127.0.0.1:1"}, "allowed_hosts"),
+        ({"password": "fake-wrong-secret"}, "invalid_client"),
+    ],
+)
+def test_an_account_that_no_consent_would_mend_is_not_dead(
+    creator: Creator, wrong: dict[str, str], said: str
+) -> None:
+    use_up(creator)
+    creator.connect(**wrong)
+    health = check_health(CONN_ID)
+    assert health.state == "unknown"
+    assert said in health.problem
+
+
 @pytest.mark.usefixtures("store")
 def test_an_account_whose_connection_cannot_be_read_is_unknown() -> None:
     assert check_health("tiktok_missing").state == "unknown"
@@ -120,6 +144,14 @@ def test_what_could_not_be_checked_is_tried_again(
     assert not isinstance(failure.value, AirflowFailException)
     assert "tiktok_missing" in str(failure.value)
     assert creator.open_id
+
+
+def test_wrong_settings_fail_the_dag_with_the_name_and_their_own_sentence(
+    creator: Creator, health_dag: ModuleType
+) -> None:
+    creator.connect(host="http://127.0.0.1:1")
+    with pytest.raises(AirflowException, match=rf"^{CONN_ID}: .*allowed_hosts"):
+        call(health_dag, "check_accounts")
 
 
 def test_the_dead_are_named_and_not_retried(health_dag: ModuleType) -> None:
