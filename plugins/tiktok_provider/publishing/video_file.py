@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,9 @@ CONTENT_TYPES = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/we
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _EBML_DOCTYPE = re.compile(rb"\x42\x82.{1,8}?(webm|matroska)", re.DOTALL)
 _HEAD_BYTES = 4096
+# Each file system of fsspec has words of its own; Airflow's stat() knows two for the time of change.
+_TIME_NAMES = ("mtime", "LastModified", "last_modified", "updated", "Last-Modified", "modificationTime")
+_ETAG_NAMES = ("ETag", "etag")
 # The default read-ahead of object storage (5 MB and more) is for reading on, not for looking around.
 LOOK_AROUND_BYTES = 256 * 1024
 
@@ -76,7 +79,7 @@ class VideoFile:
         :raises InvalidInputError: see ``size``.
         """
         _, changed, etag = _version(self._first_status)
-        known_by = f"ETag {etag}" if etag else f"changed at {changed}"
+        known_by = f"ETag {etag}" if etag else f"changed at {changed or 'an unknown time'}"
         return f"a file of {self.size} bytes, {known_by}"
 
     def is_unchanged(self) -> bool:
@@ -86,8 +89,9 @@ class VideoFile:
         """
         first = self._first_status
         if self._url is not None:
-            # Object storage is remembered by the file system in front of it.
-            self._remote.fs.invalidate_cache(self._remote.path)
+            # Object storage is remembered by the file system in front of it, and with a path some of them, such as
+            # Azure's, forget that path alone and go on answering from the listing of its folder.
+            self._remote.fs.invalidate_cache()
         return _version(first) == _version(self._status())
 
     @cached_property
@@ -180,9 +184,18 @@ _FOREIGN_BRANDS = ("3g", "hei", "hev", "mif1", "msf1", "avi", "jp", "mj", "f4")
 _OLD_QUICKTIME_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
-def _version(status: Any) -> tuple[object, ...]:
-    etag = status.get("ETag") if isinstance(status, dict) else None
-    return status.st_size, status.st_mtime, etag
+def _version(status: Any) -> tuple[object, object, str]:
+    """Return length, time of change and ETag, the latter two as far as the storage tells them."""
+    size = status.st_size
+    if not isinstance(status, dict):
+        return size, status.st_mtime, ""
+    # Some file systems take the quotes off an ETag in one answer and leave them in another.
+    etag = str(_first_known(status, _ETAG_NAMES) or "").strip('"')
+    return size, _first_known(status, _TIME_NAMES), etag
+
+
+def _first_known(status: dict[str, object], names: Iterable[str]) -> object:
+    return next((status[name] for name in names if status.get(name)), None)
 
 
 def _container_of(head: bytes) -> str | None:

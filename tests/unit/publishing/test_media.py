@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -33,6 +34,8 @@ GOOD = VideoFacts(
     size_bytes=5_000_000,
 )
 FOUR_GB = 4_000_000_000
+# As file systems of fsspec call it: Google's and SFTP, S3, Azure, Google's own word, HTTP, HDFS.
+TIMES_OF_CHANGE = ("mtime", "LastModified", "last_modified", "updated", "Last-Modified", "modificationTime")
 
 
 def clip(path: pathlib.Path, **options: Any) -> pathlib.Path:
@@ -52,7 +55,11 @@ class RangedFile(AbstractBufferedFile):  # type: ignore[misc]
 
 
 class Storage(AbstractFileSystem):  # type: ignore[misc]
-    """Object storage over a directory, with an error to raise instead of every answer."""
+    """Object storage over a directory, with an error to raise instead of every answer.
+
+    It answers from what it has listed before, by directory, as Azure's file system does. ``facts`` is what else it
+    knows of every file.
+    """
 
     cachable = False
 
@@ -61,6 +68,8 @@ class Storage(AbstractFileSystem):  # type: ignore[misc]
         self.root = root
         self.fetched: list[int] = []
         self.error: Exception | None = None
+        self.facts: dict[str, Any] = {}
+        self.listed: dict[str, dict[str, Any]] = {}
 
     def local(self, path: str) -> pathlib.Path:
         return self.root / path.split("/", 1)[1]
@@ -68,9 +77,18 @@ class Storage(AbstractFileSystem):  # type: ignore[misc]
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         if self.error:
             raise self.error
-        status = self.local(path).stat()
-        kind = "directory" if self.local(path).is_dir() else "file"
-        return {"name": path, "size": status.st_size, "type": kind}
+        listing = self.listed.setdefault(self._parent(path), {})
+        if path not in listing:
+            status = self.local(path).stat()
+            kind = "directory" if self.local(path).is_dir() else "file"
+            listing[path] = {"name": path, "size": status.st_size, "type": kind, **self.facts}
+        return dict(listing[path])
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        if path is None:
+            self.listed.clear()
+        else:
+            self.listed.pop(path, None)
 
     def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **_: Any) -> RangedFile:
         return RangedFile(self, path, mode, block_size or "default")
@@ -338,6 +356,38 @@ def test_object_storage_is_opened_with_its_connection(
         assert source.read() == path.read_bytes()[-10:]
     assert video.size == path.stat().st_size
     assert video.content_type == "video/webm"
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("ETag", '"0x1"', '"0x2"'),
+        ("etag", '"0x1"', '"0x2"'),
+        *(
+            (name, datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+            for name in TIMES_OF_CHANGE
+        ),
+    ],
+)
+def test_an_object_that_changes_and_keeps_its_length_is_noticed_whatever_the_storage_calls_it(
+    tmp_path: pathlib.Path, storage: Storage, name: str, first: object, second: object
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(bytes(100))
+    storage.facts = {name: first}
+    video = VideoFile("s3://media@bucket/a.mp4")
+    assert (video.size, video.is_unchanged()) == (100, True)
+    storage.facts = {name: second}
+    assert not video.is_unchanged()
+    assert VideoFile("s3://media@bucket/a.mp4").fingerprint != video.fingerprint
+
+
+def test_an_etag_is_the_same_with_its_quotes_and_without(tmp_path: pathlib.Path, storage: Storage) -> None:
+    (tmp_path / "a.mp4").write_bytes(bytes(100))
+    storage.facts = {"etag": "0x1"}
+    video = VideoFile("s3://media@bucket/a.mp4")
+    assert video.fingerprint == "a file of 100 bytes, ETag 0x1"
+    storage.facts = {"etag": '"0x1"'}
+    assert video.is_unchanged()
 
 
 def test_a_part_of_an_object_is_streamed_and_not_held(tmp_path: pathlib.Path, storage: Storage) -> None:
