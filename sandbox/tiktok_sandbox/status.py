@@ -60,12 +60,14 @@ def _forgotten(state: SandboxState, publish: Publish) -> bool:
 
 
 def _progress(state: SandboxState, publish: Publish) -> dict[str, object]:
-    if state.switches.status_progress == "absent":
+    switch = state.switches.status_progress
+    if switch == "absent":
         return {}
     if publish.upload is None:
         return {"downloaded_bytes": _downloaded(state, publish)}
-    lags = state.switches.status_progress == "lags"
-    return {"uploaded_bytes": _lagging(publish.upload) if lags else publish.upload.received}
+    upload = publish.upload
+    told = {"exact": upload.received, "last_index": max(upload.received - 1, 0), "lags": _lagging(upload)}
+    return {"uploaded_bytes": told[switch]}
 
 
 def _downloaded(state: SandboxState, publish: Publish) -> int:

@@ -36,7 +36,7 @@ class Switches:
     put_body: Literal["empty", "text", "json"] = "empty"
     stored_range_again: Literal[416, 206] = 416
     missing_content_range: Literal[400, 416] = 400
-    status_progress: Literal["exact", "lags", "absent"] = "exact"
+    status_progress: Literal["exact", "last_index", "lags", "absent"] = "exact"
     publish_id_retention_seconds: float | None = None
     unused_upload: Literal["stuck", "failed"] = "stuck"
     stuck_processing: bool = False

@@ -212,7 +212,12 @@ def test_a_post_that_the_creator_makes_public_later_gets_an_id(creator: Creator,
 
 @pytest.mark.parametrize(
     ("switch", "expected"),
-    [("exact", [0, CHUNK, 2 * CHUNK + 123]), ("lags", [0, 0, 2 * CHUNK + 123]), ("absent", [None] * 3)],
+    [
+        ("exact", [0, CHUNK, 2 * CHUNK + 123]),
+        ("last_index", [0, CHUNK - 1, 2 * CHUNK + 122]),
+        ("lags", [0, 0, 2 * CHUNK + 123]),
+        ("absent", [None] * 3),
+    ],
 )
 def test_the_progress_is_as_the_switch_says(
     creator: Creator, two_chunks: Media, switch: str, expected: list[int | None]

@@ -87,7 +87,7 @@ class PostStatus(Answered):
     """One answer of status/fetch.
 
     :param post_ids: ids of the visible posts, as strings: they have more digits than a double holds.
-    :param uploaded_bytes: of a file upload; None if TikTok does not say.
+    :param uploaded_bytes: of a file upload, as a count or the index of the last one; None if TikTok does not say.
     """
 
     status: str

@@ -202,7 +202,8 @@ def _uncertain(publish_id: str, refusal: dict[str, Any]) -> PostUncertainError:
 def _can_never_finish(watch: Watch, status: PostStatus, now: float) -> bool:
     if watch.size is None or status.uploaded_bytes is None or now < watch.started_at + UPLOAD_IS_OVER:
         return False
-    return status.status == Status.PROCESSING_UPLOAD and status.uploaded_bytes < watch.size
+    # It may be the index of the last byte and no count, as in the answers to chunks: then nothing is missing.
+    return status.status == Status.PROCESSING_UPLOAD and status.uploaded_bytes + 1 < watch.size
 
 
 def _is_reached(wait_for: WaitFor, status: PostStatus) -> bool:

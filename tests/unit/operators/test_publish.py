@@ -297,7 +297,7 @@ def test_a_server_fault_in_the_middle_of_an_upload_costs_one_chunk(
 
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("again", [416, 206])
-@pytest.mark.parametrize("progress", ["exact", "lags", "absent"])
+@pytest.mark.parametrize("progress", ["exact", "last_index", "lags", "absent"])
 def test_a_lost_answer_to_the_last_byte_is_no_failure(
     creator: Creator, task: Task, clip: Path, progress: str, again: int
 ) -> None:

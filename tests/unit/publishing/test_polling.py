@@ -92,8 +92,10 @@ HOUR = 3600.0
 @pytest.mark.parametrize(
     ("uploaded", "age", "over"),
     [
-        (999, 1.3 * HOUR, True),
-        (999, 1.2 * HOUR, False),
+        (998, 1.3 * HOUR, True),
+        (998, 1.2 * HOUR, False),
+        # It may be the index of the last byte.
+        (999, 2 * HOUR, False),
         (1000, 2 * HOUR, False),
         (None, 2 * HOUR, False),
     ],
