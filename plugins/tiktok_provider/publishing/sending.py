@@ -153,8 +153,11 @@ class Sender:
         """Return what a file says that is another one by now; a fault of the storage goes on, for the next try."""
         if isinstance(error, InvalidInputError):
             return error
-        if not self.upload.file_has_changed():
-            raise error
+        try:
+            if not self.upload.file_has_changed():
+                raise error
+        except InvalidInputError as gone:
+            return gone
         return InvalidInputError([f"the video file has changed while it was sent ({error})"])
 
     def _refused(self, error: TikTokError) -> int:

@@ -329,6 +329,23 @@ def test_a_file_that_gets_shorter_while_its_only_chunk_is_sent_can_be_published_
     assert len(creator.sandbox.feed()) == 1
 
 
+def test_a_file_that_goes_away_while_its_only_chunk_is_sent_can_be_published_anew(
+    creator: Creator, task: Task, six_megabytes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanish() -> None:
+        # As object storage says it, of which no part is held open.
+        six_megabytes.unlink()
+        raise FileNotFoundError("The specified key does not exist")
+
+    during_upload(monkeypatch, 2, vanish)
+    with pytest.raises(InvalidInputError, match="does not exist"):
+        publish(six_megabytes).execute(task.context)
+    assert (state(task), creator.sandbox.feed()) == (PostState.FAILED, [])
+    make_clip(six_megabytes, seconds=1, pad_to_bytes=6_500_000)
+    publish(six_megabytes).execute(task.next_try().context)
+    assert len(creator.sandbox.feed()) == 1
+
+
 def test_a_wait_goes_on_with_its_own_post_although_templates_say_otherwise_by_now(
     creator: Creator, task: Task, clip: Path
 ) -> None:
