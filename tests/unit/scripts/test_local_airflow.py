@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from local_airflow import airflow_environment
 
@@ -46,6 +47,14 @@ def test_each_dag_folder_is_a_bundle(environment: dict[str, str]) -> None:
     bundles = json.loads(environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
     assert [bundle["kwargs"]["path"] for bundle in bundles] == ["/a/dags", "/b/dags"]
     assert len({bundle["name"] for bundle in bundles}) == 2
+
+
+def test_whoever_opens_the_database_by_its_url_waits_half_a_minute_for_its_lock(tmp_path: Path) -> None:
+    environment = airflow_environment(tmp_path, [tmp_path], 8181, {})
+    engine = create_engine(environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    with engine.connect() as database:
+        assert database.execute(text("PRAGMA busy_timeout")).scalar_one() == 30_000
+    engine.dispose()
 
 
 def test_a_proxy_is_not_used_for_this_machine(environment: dict[str, str]) -> None:
