@@ -31,7 +31,7 @@ class HostPolicy:
     def parse(cls, setting: str) -> "HostPolicy":
         """Read ``[tiktok] allowed_hosts``: origins divided by commas or white space."""
         entries = setting.replace(",", " ").split()
-        return cls(frozenset(_origin(entry, "an entry of [tiktok] allowed_hosts") for entry in entries))
+        return cls(frozenset(origin_of(entry, "an entry of [tiktok] allowed_hosts") for entry in entries))
 
     def check_api(self, url: str, field: str) -> str:
         """Return the URL if API calls may go there.
@@ -55,13 +55,13 @@ class HostPolicy:
         :raises HostNotAllowedError: otherwise.
         """
         what = "the upload URL that the API gave"
-        origin = _origin(url, what)
+        origin = origin_of(url, what)
         if origin.startswith("https://") and origin.endswith(_UPLOAD_DOMAINS):
             return url
         return self._check(url, (), what)
 
     def _check(self, url: str, own: Collection[str], what: str) -> str:
-        origin = _origin(url, what)
+        origin = origin_of(url, what)
         if origin in own or origin in self.allowed:
             return url
         raise HostNotAllowedError(
@@ -70,8 +70,12 @@ class HostPolicy:
         )
 
 
-def _origin(url: str, what: str) -> str:
-    """Return scheme, host and port; a URL with credentials in it, or without a scheme, is no origin of ours."""
+def origin_of(url: str, what: str) -> str:
+    """Return scheme, host and port; a URL with credentials in it, or without a scheme, is no origin of ours.
+
+    :param what: where the URL stands, for the error.
+    :raises HostNotAllowedError: it is no such URL.
+    """
     try:
         parts = urlsplit(url)
         scheme, host, port = parts.scheme, parts.hostname, parts.port

@@ -13,6 +13,7 @@ from tiktok_provider.exceptions import ApiError, TikTokError
 from tiktok_provider.store import leases
 from tiktok_provider.store.connections import (
     TikTokApp,
+    check_origin,
     has_tokens,
     read_tokens,
     user_conn_ids,
@@ -153,7 +154,10 @@ def summaries(session: Session, now: datetime) -> list[AccountSummary]:
 
 
 def account_of(session: Session, app: TikTokApp, now: datetime) -> AccountRecord | None:
-    """Return the account's record, after a look at what a person may have connected; None without a token set."""
+    """Return the account's record, after a look at what a person may have connected; None without a token set.
+
+    :raises ConnectionSettingsError: the token set is not of the app, or the host, that the Connection names.
+    """
     record = session.get(AccountRecord, app.conn_id)
     if tokens := _adoptable(session, app, record, now):
         record = record or _new_record(session, app.conn_id)
@@ -162,6 +166,7 @@ def account_of(session: Session, app: TikTokApp, now: datetime) -> AccountRecord
         return record
     if record is None or record.access_expires_at is None or not has_tokens(session, app.conn_id):
         return None
+    check_origin(session, app)
     return record
 
 
@@ -173,7 +178,10 @@ def _adoptable(
     if record is None:
         # After the loss of our tables alone, the set that was kept beside them is newer than the first one.
         kept = read_tokens(session, app.conn_id, now)
-        return kept if kept and (not first_set or kept.outlives(first_set.access_expires_at)) else first_set
+        if kept is None or (first_set and not kept.outlives(first_set.access_expires_at)):
+            return first_set
+        check_origin(session, app)
+        return kept
     if first_set is None or first_set.fingerprint in record.first_set_hashes.split():
         return None
     return first_set if first_set.refresh_token or record.access_expires_at is None else None

@@ -15,7 +15,7 @@ from tiktok_provider.exceptions import OAuthError, TikTokError
 from tiktok_provider.store import account_changes as changes
 from tiktok_provider.store.calling import Caller, call_tiktok
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.connections import TikTokApp, read_app, read_tokens
+from tiktok_provider.store.connections import TikTokApp, check_origin, read_app, read_tokens
 from tiktok_provider.store.db import change, transaction
 from tiktok_provider.store.errors import StoreBusyError
 from tiktok_provider.store.leases import SHORTEST_WAIT, Lease, TooLateError, in_time
@@ -67,7 +67,8 @@ class AccountStore:
 
         :raises AccountDeadError: TikTok no longer takes the refresh token.
         :raises AccountNotConnectedError: there is no token set.
-        :raises ConnectionSettingsError: the user's Connection cannot be read or lacks something.
+        :raises ConnectionSettingsError: the user's Connection cannot be read, lacks something, or names another app
+            or host than those that gave the token set.
         :raises StoreNotReadyError: the tables are missing.
         :raises StoreBusyError: the database is locked.
         """
@@ -164,7 +165,7 @@ class AccountStore:
         )
 
     async def _revoke(self, app: TikTokApp) -> None:
-        tokens = await in_thread(self._read_tokens, app.conn_id)
+        tokens = await in_thread(self._read_tokens, app)
         if tokens is None:
             raise changes.not_connected(app.conn_id)
         call = revoke(app.client_key, app.client_secret, tokens.access_token)
@@ -174,9 +175,10 @@ class AccountStore:
             redact(error, app.client_secret, tokens.access_token)
             raise
 
-    def _read_tokens(self, conn_id: str) -> StoredTokens | None:
+    def _read_tokens(self, app: TikTokApp) -> StoredTokens | None:
         with transaction() as session:
-            return read_tokens(session, conn_id, self._clock())
+            check_origin(session, app)
+            return read_tokens(session, app.conn_id, self._clock())
 
     def _prune(self, session: Session) -> int:
         old = delete(NonceRecord).where(NonceRecord.seen_at < self._clock() - NONCE_LIFETIME)

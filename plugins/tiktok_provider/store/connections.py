@@ -16,7 +16,7 @@ from cryptography.fernet import InvalidToken
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tiktok_provider.api.hosts import HostPolicy
+from tiktok_provider.api.hosts import HostPolicy, origin_of
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError
 from tiktok_provider.store.connection_fields import base_url
 from tiktok_provider.store.tokens import StoredTokens, tokens_conn_id, tokens_in
@@ -87,6 +87,29 @@ def read_tokens(session: Session, conn_id: str, now: datetime) -> StoredTokens |
 def has_tokens(session: Session, conn_id: str) -> bool:
     """Whether the Connection with the current token set is there; reads no token."""
     return _stored(session, conn_id) is not None
+
+
+def check_origin(session: Session, app: TikTokApp) -> None:
+    """Check that the token set was given to the app, and at the host, that the user's Connection names now.
+
+    Another app's refresh would end the account for good, and another host would be told its refresh token. What an
+    older set does not say is not compared, and neither is the client secret, which may be rotated.
+
+    :raises ConnectionSettingsError: it was given to another app, or elsewhere.
+    """
+    connection = _stored(session, app.conn_id)
+    if connection is None:
+        return
+    client_key = connection.login or app.client_key
+    host = base_url(connection.host, connection.port) if connection.host else app.base_url
+    where = f"host of connection {connection.conn_id!r}"
+    if client_key == app.client_key and origin_of(host, where) == origin_of(app.base_url, where):
+        return
+    raise ConnectionSettingsError(
+        f"The token set of connection {app.conn_id!r} was given to the app with client key {client_key!r} at {host};"
+        f" the connection now says {app.client_key!r} at {app.base_url}. Put it back, or have the owner of the TikTok"
+        f" account connect it again as it is now: airflow tiktok connect {app.conn_id} --switch-account"
+    )
 
 
 def write_tokens(session: Session, app: TikTokApp, tokens: StoredTokens, generation: int) -> None:

@@ -46,7 +46,8 @@ class PostStore:
 
         :raises AccountChangedError: the post was begun for another TikTok account.
         :raises PostTakenError: a later try of the same task holds the lease.
-        :raises ConnectionSettingsError: the user's Connection cannot be read or lacks something.
+        :raises ConnectionSettingsError: the user's Connection cannot be read, lacks something, or names another app
+            or host than those that gave the token set.
         """
         app = await in_thread(read_app, conn_id, self._clock())
         return await self._change(lambda session: changes.claim(session, app, post_key, wish, self._clock()))

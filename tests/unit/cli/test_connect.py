@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from airflow.models import Connection
 from airflow.models.log import Log
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from tests.unit.cli.conftest import CLIENT_SECRET, Person, Terminal, stored
 from tiktok_provider.cli import connecting
@@ -199,6 +200,24 @@ def test_another_account_does_not_take_a_connection_over_by_accident(
     meant = terminal.run("connect", "tiktok_mia", "--switch-account")
     assert (meant.rows[0]["username"], meant.rows[0]["open_id"] != mia) == ("leo", True)
     assert "disable_auto_auth=1" in person.pages[-1]
+
+
+def test_a_connection_that_goes_over_to_another_app_is_connected_anew(
+    terminal: Terminal, person: Person, new: list[str], tiktok_sandbox: Sandbox
+) -> None:
+    terminal.run(*new)
+    other = tiktok_sandbox.create_app(
+        client_secret=CLIENT_SECRET, platform="desktop", redirect_uris=["http://127.0.0.1:*/callback/"]
+    )
+    with transaction() as session:
+        session.execute(
+            update(Connection).where(Connection.conn_id == "tiktok_mia").values(login=other.client_key)
+        )
+    refused = terminal.run("refresh", "tiktok_mia")
+    assert (refused.code, "connect tiktok_mia --switch-account" in refused.said) == (1, True)
+    assert terminal.run("connect", "tiktok_mia", "--switch-account").code == 0
+    assert f"client_key={other.client_key}" in person.pages[-1]
+    assert terminal.run("refresh", "tiktok_mia").code == 0
 
 
 def test_a_secret_that_tiktok_does_not_take_stores_nothing(

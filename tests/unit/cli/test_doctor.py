@@ -13,6 +13,7 @@ from sqlalchemy import text, update
 from tests.unit.cli.conftest import Ended, Terminal
 from tests.unit.conftest import CONN_ID, Creator
 from tests.unit.store.conftest import airflow_on
+from tiktok_provider.store.client import open_store
 from tiktok_provider.store.db import transaction
 
 IN_ORDER = [
@@ -109,6 +110,13 @@ def removed_by_the_creator(creator: Creator, _: pytest.MonkeyPatch) -> None:
     httpx.post(url, json={"client_key": creator.app.client_key}).raise_for_status()
 
 
+def another_app(creator: Creator, _: pytest.MonkeyPatch) -> None:
+    with open_store(CONN_ID) as store:
+        store.look()
+    app = creator.sandbox.create_app()
+    creator.connect(login=app.client_key, password=app.client_secret)
+
+
 def no_heartbeat(_: Creator, __: pytest.MonkeyPatch) -> None:
     with transaction() as session:
         session.execute(update(Job).values(latest_heartbeat=datetime.now(UTC) - timedelta(minutes=5)))
@@ -127,6 +135,12 @@ def no_heartbeat(_: Creator, __: pytest.MonkeyPatch) -> None:
         (no_tokens, ["tokens"], ["consent's end", "scopes", "token works"], "airflow tiktok connect"),
         (nothing_to_post_with, ["scopes"], ["token works"], "airflow tiktok connect"),
         (removed_by_the_creator, ["token works"], [], "airflow tiktok connect"),
+        (
+            another_app,
+            ["same connection", "tokens"],
+            ["consent's end", "scopes", "token works"],
+            "connect tiktok_default --switch-account",
+        ),
         (no_heartbeat, ["triggerer"], [], "airflow triggerer"),
     ],
 )
