@@ -167,13 +167,14 @@ def granted(answer: TokenSet, asked_at: datetime, previous: StoredTokens | None 
 def tokens_in(conn_id: str, extra: Mapping[str, Any], now: datetime) -> StoredTokens | None:
     """Return the token set in a Connection's extra; None if there is no token in it.
 
+    Asterisks alone are no token: Airflow's API and UI show them in place of secrets, and they come back from there.
     What the extra does not say: an access token that can be refreshed counts as expired, any other as fresh,
     and a refresh token as fresh.
 
     :raises ConnectionSettingsError: a time is malformed.
     """
-    access_token = text(extra, "access_token")
-    refresh_token = text(extra, "refresh_token")
+    access_token = _token(extra, "access_token")
+    refresh_token = _token(extra, "refresh_token")
     if not access_token and not refresh_token:
         return None
     access_end = moment(conn_id, extra, "access_expires_at")
@@ -188,3 +189,8 @@ def tokens_in(conn_id: str, extra: Mapping[str, Any], now: datetime) -> StoredTo
         scope=text(extra, "scope"),
         username=text(extra, "username"),
     )
+
+
+def _token(extra: Mapping[str, Any], name: str) -> str:
+    value = text(extra, name)
+    return value if value.strip("*") else ""

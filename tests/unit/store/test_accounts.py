@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import pytest
@@ -75,6 +75,13 @@ def test_a_first_set_that_was_seen_before_does_not_come_back(mia: Mia) -> None:
         mia.define(first_set)
         run(mia.store().look("mia"))
     assert mia.kept()["refresh_token"] == new.refresh_token
+
+
+def test_a_first_set_that_came_back_masked_changes_nothing(mia: Mia) -> None:
+    state, kept = run(mia.store().look("mia")), mia.kept()
+    mia.define(replace(mia.issue(), access_token="***", refresh_token="***"))
+    assert run(mia.store().look("mia")) == state
+    assert mia.kept() == kept
 
 
 def test_a_first_set_may_be_taken_away_once_it_was_seen(mia: Mia) -> None:

@@ -88,10 +88,21 @@ def test_what_a_first_set_does_not_say_is_filled_in(
 
 
 @pytest.mark.parametrize(
-    "extra", [{}, {"access_token": " ", "refresh_token": ""}, {"access_token": None}], ids=str
+    "extra",
+    [
+        *({}, {"access_token": " ", "refresh_token": ""}, {"access_token": None}),
+        *({"access_token": "***", "refresh_token": "***"}, {"refresh_token": " ******** "}),
+    ],
+    ids=str,
 )
 def test_blank_tokens_are_no_set(extra: dict[str, object]) -> None:
     assert tokens_in("mia", extra, NOW) is None
+
+
+def test_a_masked_token_counts_as_left_out() -> None:
+    assert stored(access_token="***") == stored(access_token="")
+    assert stored(refresh_token="***") == stored(refresh_token="")
+    assert stored(access_token="**a**").access_token == "**a**"
 
 
 def test_a_malformed_time_names_its_field() -> None:
