@@ -1,14 +1,16 @@
 """The accounts: where their token sets are, and how they are kept alive."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult, delete
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from tiktok_provider.api.oauth import TokenSet, refresh_tokens, revoke
 from tiktok_provider.exceptions import OAuthError, TikTokError
@@ -17,7 +19,7 @@ from tiktok_provider.store.calling import Caller, call_tiktok
 from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.connections import TikTokApp, check_origin, read_app, read_tokens
 from tiktok_provider.store.db import change, transaction
-from tiktok_provider.store.errors import StoreBusyError
+from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
 from tiktok_provider.store.leases import SHORTEST_WAIT, Lease, TooLateError, in_time
 from tiktok_provider.store.proof import NONCE_LIFETIME
 from tiktok_provider.store.records import NonceRecord
@@ -34,8 +36,12 @@ from tiktok_provider.store.tokens import (
 
 T = TypeVar("T")
 
-# A set in hand is worth about a minute of a locked database.
-_TRIES_TO_KEEP = 8
+log = logging.getLogger(__name__)
+
+# A set in hand is worth waiting for: without it a person must connect the account again, and a database that is
+# restarted, failed over or migrated is back within minutes. So many seconds of pauses, and the longest of them.
+PATIENCE_TO_KEEP = 600.0
+_LONGEST_PAUSE = 15.0
 
 
 class AccountStore:
@@ -152,11 +158,12 @@ class AccountStore:
         return step
 
     async def _keep(self, app: TikTokApp, lease: Lease, tokens: StoredTokens) -> changes.Outcome:
-        """Write a set that TikTok gave: the old refresh token may be dead, so give up late."""
+        """Write a set that TikTok gave: the old refresh token may be dead, so give up late, whatever the fault is."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(StoreBusyError),
-            stop=stop_after_attempt(_TRIES_TO_KEEP),
-            wait=wait_exponential(multiplier=0.25, max=4),
+            retry=retry_if_exception_type((StoreBusyError, StoreNotReadyError, SQLAlchemyError)),
+            stop=lambda state: state.idle_for >= PATIENCE_TO_KEEP,
+            wait=wait_exponential(multiplier=0.25, max=_LONGEST_PAUSE),
+            before_sleep=lambda state: _tell_of_waiting(app.conn_id, state),
             sleep=self._sleep,
             reraise=True,
         )
@@ -198,6 +205,15 @@ class AccountStore:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
+
+
+def _tell_of_waiting(conn_id: str, state: RetryCallState) -> None:
+    """Name the kind of error only: the database's own text could hold anything."""
+    error = state.outcome.exception() if state.outcome else None
+    log.warning(
+        "The new token set of %r cannot be written yet (%s). Do not end this process: the set would be lost.",
+        *(conn_id, type(error).__name__),
+    )
 
 
 def _state_or_busy(outcome: changes.Outcome) -> TokenState | Busy:

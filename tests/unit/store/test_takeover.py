@@ -7,6 +7,7 @@ from threading import Barrier
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy.exc import InterfaceError, InternalError
 
 from tests.unit.store.conftest import Mia
 from tests.unit.store.refreshing import TOKEN, Interrupted, die, killed_refresh, refresh, revoke_all, stopped
@@ -14,7 +15,7 @@ from tiktok_provider.api.calls import Call
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.store import account_changes
 from tiktok_provider.store.calling import call_tiktok
-from tiktok_provider.store.errors import AccountDeadError, StoreBusyError
+from tiktok_provider.store.errors import AccountDeadError, StoreBusyError, StoreNotReadyError
 from tiktok_provider.store.tokens import Busy, TokenState
 
 run = asyncio.run
@@ -219,25 +220,68 @@ def test_a_new_first_set_does_not_wait_for_a_holder_that_died(expired: Mia) -> N
     assert isinstance(refresh(expired, state.generation), TokenState)
 
 
+class AwayDatabase:
+    """Lets no set be kept until enough was waited for.
+
+    :param seconds: of pauses after which it is back.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception, seconds: float) -> None:
+        self.error, self.seconds = error, seconds
+        self.pauses: list[float] = []
+        self._real = account_changes.keep
+        monkeypatch.setattr(account_changes, "keep", self._keep)
+
+    def _keep(self, *arguments: Any) -> Any:
+        if sum(self.pauses) < self.seconds:
+            raise self.error
+        return self._real(*arguments)
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
+READ_ONLY = InternalError("UPDATE", {}, Exception("cannot execute UPDATE in a read-only transaction"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StoreBusyError("The database is locked."),
+        StoreNotReadyError("The tables are of another version."),
+        READ_ONLY,
+        InterfaceError("UPDATE", {}, Exception("connection already closed")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_a_set_in_hand_is_written_as_soon_as_the_database_is_back(
+    expired: Mia, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    away = AwayDatabase(monkeypatch, error, seconds=595)
+    assert isinstance(refresh(expired, sleep=away.sleep), TokenState)
+    assert away.pauses == sorted(away.pauses)
+    assert (away.pauses[0], away.pauses[-1]) == (0.25, 15)
+    assert expired.works()
+
+
+def test_a_database_that_is_away_for_more_than_ten_minutes_is_given_up(
     expired: Mia, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, locked = account_changes.keep, iter(range(5))
+    away = AwayDatabase(monkeypatch, StoreBusyError("The database is locked."), seconds=3600)
+    with pytest.raises(StoreBusyError, match="locked"):
+        refresh(expired, sleep=away.sleep)
+    assert 600 <= sum(away.pauses) < 620
 
-    def keep(*args: Any) -> Any:
-        if next(locked, None) is not None:
-            raise StoreBusyError("The database is locked.")
-        return real(*args)
 
-    pauses = []
-
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-
-    monkeypatch.setattr(account_changes, "keep", keep)
-    assert isinstance(refresh(expired, sleep=sleep), TokenState)
-    assert len(pauses) == 5
-    assert expired.works()
+def test_while_a_set_waits_for_the_database_the_log_says_so_without_it(
+    expired: Mia, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = AwayDatabase(monkeypatch, READ_ONLY, seconds=1)
+    refresh(expired, sleep=away.sleep)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == len(away.pauses)
+    assert "'mia' cannot be written yet (InternalError). Do not end this process" in said[0]
+    assert expired.kept()["refresh_token"] not in caplog.text
 
 
 def test_a_caller_that_goes_away_does_not_take_the_answer_with_it(expired: Mia) -> None:
