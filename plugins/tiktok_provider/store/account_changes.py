@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tiktok_provider.exceptions import ApiError, TikTokError
+from tiktok_provider.exceptions import ApiError, ConnectionSettingsError, TikTokError
 from tiktok_provider.store import leases
 from tiktok_provider.store.connections import (
     TikTokApp,
@@ -156,10 +156,13 @@ def summaries(session: Session, now: datetime) -> list[AccountSummary]:
 def account_of(session: Session, app: TikTokApp, now: datetime) -> AccountRecord | None:
     """Return the account's record, after a look at what a person may have connected; None without a token set.
 
-    :raises ConnectionSettingsError: the token set is not of the app, or the host, that the Connection names.
+    :raises ConnectionSettingsError: the token set is not of the app, or the host, that the Connection names; or the
+        first set is another account's, too.
     """
     record = session.get(AccountRecord, app.conn_id)
     if tokens := _adoptable(session, app, record, now):
+        if tokens.refresh_token:
+            _check_not_shared(session, app.conn_id, tokens)
         record = record or _new_record(session, app.conn_id)
         _settle(session, record, app, tokens, now)
         _audit_connect(session, record, STORE, "first set")
@@ -185,6 +188,25 @@ def _adoptable(
     if first_set is None or first_set.fingerprint in record.first_set_hashes.split():
         return None
     return first_set if first_set.refresh_token or record.access_expires_at is None else None
+
+
+def _check_not_shared(session: Session, conn_id: str, first_set: StoredTokens) -> None:
+    """Refuse a set that another Connection has brought: of two who refresh it, each ends the other's tokens.
+
+    A record without a token set is that of a disconnected account, which refreshes nothing.
+    """
+    other = session.scalar(
+        select(AccountRecord.conn_id)
+        .where(AccountRecord.conn_id != conn_id, AccountRecord.access_expires_at.is_not(None))
+        .where(AccountRecord.first_set_hashes.contains(first_set.fingerprint))
+        .order_by(AccountRecord.conn_id)
+    )
+    if other is not None:
+        raise ConnectionSettingsError(
+            f"Connection {conn_id!r} has the same first token set as connection {other!r}, which refreshes it:"
+            " two connections would end each other's tokens. Have one connection for one TikTok account and use"
+            f" {other!r}, or connect this one by itself: airflow tiktok connect {conn_id}"
+        )
 
 
 def _new_record(session: Session, conn_id: str) -> AccountRecord:

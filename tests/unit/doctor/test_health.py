@@ -119,7 +119,10 @@ def account(state: str) -> dict[str, Any]:
 def test_the_dag_checks_the_accounts_of_the_variable(
     creator: Creator, health_dag: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_TIKTOK_LEO", json.dumps(creator.connection))
+    leo = creator.sandbox.issue_tokens(creator.app, creator.sandbox.create_account(username="leo"))
+    extra = {"access_token": leo.access_token, "refresh_token": leo.refresh_token}
+    fields = {**creator.connection, "extra": {**creator.connection["extra"], **extra}}
+    monkeypatch.setenv("AIRFLOW_CONN_TIKTOK_LEO", json.dumps(fields))
     monkeypatch.setenv("AIRFLOW_VAR_TIKTOK_ACCOUNTS", json.dumps([CONN_ID, "tiktok_leo"]))
     checked = call(health_dag, "check_accounts")
     assert [(row["conn_id"], row["state"]) for row in checked] == [(CONN_ID, "ok"), ("tiktok_leo", "ok")]
