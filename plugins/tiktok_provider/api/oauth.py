@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tiktok_provider.api.calls import Answer, Answered, Call, Request, decode, parse
 from tiktok_provider.api.hosts import AUTHORIZE_URL
@@ -17,21 +17,29 @@ REVOKE_PATH = "/v2/oauth/revoke/"
 
 
 class TokenSet(Answered):
-    """What the token endpoint gave.
+    """What the token endpoint gave. With the two that must be there it is worth keeping: the old one may be dead.
 
     :param expires_in: seconds that the access token lives from now.
     :param refresh_token: empty if TikTok leaves it out, which means that the old one stays.
-    :param refresh_expires_in: seconds that the refresh token lives from now.
+    :param refresh_expires_in: seconds that the refresh token lives from now; None if TikTok leaves it out.
+    :param open_id: empty if TikTok leaves it out.
     :param scope: the scopes that were really granted, divided by commas.
     """
 
     access_token: str = Field(min_length=1, repr=False)
     expires_in: int
     refresh_token: str = Field(default="", repr=False)
-    refresh_expires_in: int
-    open_id: str
+    refresh_expires_in: int | None = None
+    open_id: str = ""
     scope: str = ""
     token_type: str = "Bearer"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nulls_are_left_out(cls, fields: Any) -> Any:
+        if not isinstance(fields, Mapping):
+            return fields
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 def new_code_verifier() -> str:

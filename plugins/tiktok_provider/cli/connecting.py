@@ -6,12 +6,13 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from airflow.utils.platform import getuser
 
-from tiktok_provider.api.accounts import creator_info
+from tiktok_provider.api.accounts import creator_info, user_info
+from tiktok_provider.api.calls import Call
 from tiktok_provider.api.drivers import TIMEOUT, SyncDriver
 from tiktok_provider.api.oauth import TokenSet, exchange_code
 from tiktok_provider.api.redirect_uri import platform_of, with_port
@@ -25,6 +26,8 @@ from tiktok_provider.store.accounts import AccountStore
 from tiktok_provider.store.calling import call_tiktok
 from tiktok_provider.store.connections import mask
 from tiktok_provider.store.redaction import redact
+
+T = TypeVar("T")
 
 # Time enough to log in to TikTok, with a second factor too.
 PATIENCE = 600.0
@@ -49,9 +52,9 @@ def connect(args: Namespace) -> dict[str, Any]:
             attempt.page(account, args.scopes, switch_account=args.switch_account), browse=not args.no_browser
         )
         code = wait(attempt)
-    tokens = finish(_exchanged(account, code, attempt))
+    tokens = _with_open_id(account, finish(_exchanged(account, code, attempt)))
     if known and tokens.open_id != known and not args.switch_account:
-        raise _other_account(args.conn_id)
+        raise _other_account(args.conn_id) if tokens.open_id else _unknown_account(args.conn_id)
     username = _username(account, tokens)
     if is_new:
         save(connection)
@@ -101,18 +104,34 @@ async def _exchanged(account: Account, code: str, attempt: Attempt) -> TokenSet:
     return tokens
 
 
+def _with_open_id(account: Account, tokens: TokenSet) -> TokenSet:
+    """Ask whose tokens these are if TikTok's answer does not say so."""
+    if tokens.open_id or "user.info.basic" not in tokens.scope.split(","):
+        return tokens
+    try:
+        return tokens.model_copy(
+            update={"open_id": _asked(account, tokens, user_info(("open_id",))).open_id or ""}
+        )
+    except TikTokError as error:
+        tell(f"The account's open id is not known yet: {error}")
+        return tokens
+
+
 def _username(account: Account, tokens: TokenSet) -> str:
     """Ask for the @handle; links to posts need it, nothing else does."""
     if "video.publish" not in tokens.scope.split(","):
         return ""
     try:
-        with httpx.Client(base_url=account.base_url, timeout=TIMEOUT) as client:
-            driver = SyncDriver(client, lambda spent: None if spent else tokens.access_token)
-            return driver.run(creator_info()).creator_username
+        return _asked(account, tokens, creator_info()).creator_username
     except TikTokError as error:
         redact(error, tokens.access_token)
         tell(f"The account's name is not known yet: {error}")
         return ""
+
+
+def _asked(account: Account, tokens: TokenSet, call: Call[T]) -> T:
+    with httpx.Client(base_url=account.base_url, timeout=TIMEOUT) as client:
+        return SyncDriver(client, lambda spent: None if spent else tokens.access_token).run(call)
 
 
 def _known_open_id(conn_id: str) -> str:
@@ -125,6 +144,13 @@ def _other_account(conn_id: str) -> ConsentError:
         f"Connection {conn_id!r} belongs to another TikTok account than the one that has consented, so it stays as"
         " it is. Log out of TikTok in the browser and begin anew, or use --switch-account if the connection shall go"
         " over to the other account."
+    )
+
+
+def _unknown_account(conn_id: str) -> ConsentError:
+    return ConsentError(
+        f"TikTok did not say which account has consented, so connection {conn_id!r} stays as it is. Begin anew with"
+        " the scope user.info.basic, or use --switch-account if you are sure that it is the right one."
     )
 
 

@@ -15,7 +15,7 @@ from tiktok_provider.store.connection_fields import moment, text
 REFRESH_LEAD = timedelta(minutes=5)
 # An account whose refresh token ends sooner than this is shown as expiring.
 EXPIRING = timedelta(days=30)
-# What TikTok documents; believed only of a first set that says nothing of its own.
+# What TikTok documents; believed only of a set that says nothing of its own.
 _REFRESH_LIFETIME = timedelta(days=365)
 _ACCESS_LIFETIME = timedelta(days=1)
 
@@ -144,6 +144,9 @@ class StoredTokens:
 def granted(answer: TokenSet, asked_at: datetime, previous: StoredTokens | None = None) -> StoredTokens:
     """Return the set that TikTok gave, with the lifetimes that it gave.
 
+    Where TikTok does not say how long the refresh token lives, one that has stayed ends when it did before, and a new
+    one after the year that TikTok documents.
+
     :param asked_at: when the request left, so that no time on the way is counted as lifetime.
     :param previous: what stays where the answer is blank.
     :raises UnexpectedAnswerError: there is no access token, or nothing to refresh it with.
@@ -157,11 +160,21 @@ def granted(answer: TokenSet, asked_at: datetime, previous: StoredTokens | None 
         access_token=access_token,
         refresh_token=refresh_token,
         access_expires_at=asked_at + timedelta(seconds=answer.expires_in),
-        refresh_expires_at=asked_at + timedelta(seconds=answer.refresh_expires_in),
+        refresh_expires_at=_refresh_end(answer, refresh_token, asked_at, previous),
         open_id=open_id,
         scope=answer.scope or (previous.scope if previous else ""),
         username=previous.username if previous and previous.open_id in ("", open_id) else "",
     )
+
+
+def _refresh_end(
+    answer: TokenSet, refresh_token: str, asked_at: datetime, previous: StoredTokens | None
+) -> datetime:
+    if answer.refresh_expires_in is not None:
+        return asked_at + timedelta(seconds=answer.refresh_expires_in)
+    if previous and previous.refresh_token == refresh_token:
+        return previous.refresh_expires_at
+    return asked_at + _REFRESH_LIFETIME
 
 
 def tokens_in(conn_id: str, extra: Mapping[str, Any], now: datetime) -> StoredTokens | None:

@@ -18,7 +18,7 @@ from tests.unit.cli.conftest import CLIENT_SECRET, Person, Terminal, stored
 from tiktok_provider.cli import connecting
 from tiktok_provider.cli.consent import Attempt
 from tiktok_provider.store.db import transaction
-from tiktok_sandbox.client import App, Sandbox
+from tiktok_sandbox.client import Account, App, Sandbox
 
 
 def events() -> list[str]:
@@ -200,6 +200,42 @@ def test_another_account_does_not_take_a_connection_over_by_accident(
     meant = terminal.run("connect", "tiktok_mia", "--switch-account")
     assert (meant.rows[0]["username"], meant.rows[0]["open_id"] != mia) == ("leo", True)
     assert "disable_auto_auth=1" in person.pages[-1]
+
+
+def without_open_id(sandbox: Sandbox, app: App, account: Account, scope: str) -> None:
+    """Let TikTok's next answer to a code leave out whose tokens these are."""
+    tokens = sandbox.issue_tokens(app, account, scope=scope)
+    body = {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "expires_in": 86400}
+    fault = {**body, "scope": scope}
+    sandbox.add_fault("status", status=200, body=fault, path="/v2/oauth/token/")
+
+
+@pytest.mark.parametrize("is_the_same", [True, False])
+def test_an_answer_that_does_not_say_whose_tokens_it_gives_is_asked_about(
+    terminal: Terminal, person: Person, new: list[str], tiktok_sandbox: Sandbox, app: App, is_the_same: bool
+) -> None:
+    zoe, ida = (tiktok_sandbox.create_account(username=username) for username in ("zoe", "ida"))
+    person.account = "zoe"
+    known = terminal.run(*new).rows[0]["open_id"]
+    without_open_id(tiktok_sandbox, app, zoe if is_the_same else ida, "user.info.basic,video.publish")
+    done = terminal.run("connect", "tiktok_mia")
+    assert done.code == (0 if is_the_same else 1)
+    assert ("belongs to another TikTok account" in done.said) is not is_the_same
+    assert terminal.run("accounts").rows[0]["open_id"] == known
+
+
+def test_tokens_of_which_nobody_can_tell_whose_they_are_need_the_persons_word(
+    terminal: Terminal, person: Person, new: list[str], tiktok_sandbox: Sandbox, app: App
+) -> None:
+    zoe = tiktok_sandbox.create_account(username="zoe")
+    person.account = "zoe"
+    known = terminal.run(*new).rows[0]["open_id"]
+    without_open_id(tiktok_sandbox, app, zoe, "video.upload")
+    refused = terminal.run("connect", "tiktok_mia")
+    assert (refused.code, "did not say which account" in refused.said) == (1, True)
+    assert terminal.run("accounts").rows[0]["open_id"] == known
+    without_open_id(tiktok_sandbox, app, zoe, "video.upload")
+    assert terminal.run("connect", "tiktok_mia", "--switch-account").rows[0]["open_id"] == ""
 
 
 def test_a_connection_that_goes_over_to_another_app_is_connected_anew(

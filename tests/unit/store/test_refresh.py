@@ -204,6 +204,21 @@ def test_without_a_new_refresh_token_the_old_one_stays(expired: Mia, blank: dict
     assert (after["access_token"], after["refresh_token"]) == ("act.new", before["refresh_token"])
 
 
+@pytest.mark.parametrize(
+    "absent", [["refresh_expires_in"], ["open_id"], ["refresh_expires_in", "open_id"]], ids=str
+)
+def test_an_answer_that_leaves_something_out_is_kept_all_the_same(expired: Mia, absent: list[str]) -> None:
+    before = run(expired.store().look("mia"))
+    body = {name: value for name, value in ANSWER.items() if name not in absent}
+    expired.sandbox.add_fault("status", status=200, body=body, path=TOKEN)
+    state = refresh(expired)
+    assert isinstance(state, TokenState)
+    assert (expired.kept()["access_token"], expired.kept()["refresh_token"]) == ("act.new", "rft.new")
+    assert state.open_id == (before.open_id if "open_id" in absent else "o")
+    a_year = expired.clock.now + 365 * DAY
+    assert (state.refresh_expires_at == a_year) is ("refresh_expires_in" in absent)
+
+
 def test_no_answer_within_twenty_seconds_is_no_answer(monkeypatch: pytest.MonkeyPatch, expired: Mia) -> None:
     monkeypatch.setattr("tiktok_provider.store.calling.TOTAL_TIMEOUT", 0.05)
     monkeypatch.setattr("tiktok_provider.store.calling.GRACE", 0.05)

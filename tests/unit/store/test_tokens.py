@@ -44,6 +44,28 @@ def test_the_lifetimes_of_the_answer_are_believed(expires_in: int, refresh_expir
     assert tokens.refresh_expires_at == NOW + timedelta(seconds=refresh_expires_in)
 
 
+@pytest.mark.parametrize(
+    ("refresh_token", "previous", "end"),
+    [
+        ("rft.old", stored(refresh_expires_at="2030-05-01T00:00:00Z"), datetime(2030, 5, 1, tzinfo=UTC)),
+        ("", stored(refresh_expires_at="2030-05-01T00:00:00Z"), datetime(2030, 5, 1, tzinfo=UTC)),
+        ("rft.new", stored(refresh_expires_at="2030-05-01T00:00:00Z"), NOW + 365 * DAY),
+        ("rft.new", None, NOW + 365 * DAY),
+    ],
+)
+def test_a_refresh_token_of_which_tiktok_does_not_say_how_long_it_lives(
+    refresh_token: str, previous: StoredTokens | None, end: datetime
+) -> None:
+    said = answer(refresh_token=refresh_token, refresh_expires_in=None)
+    assert granted(said, NOW, previous).refresh_expires_at == end
+
+
+def test_an_answer_without_open_id_leaves_the_one_that_is_known() -> None:
+    tokens = granted(answer(open_id=None), NOW, stored())
+    assert (tokens.access_token, tokens.open_id, tokens.username) == ("act.new", "o1", "mia")
+    assert granted(answer(open_id=None), NOW).open_id == ""
+
+
 def test_a_blank_refresh_token_leaves_the_one_that_is_there() -> None:
     tokens = granted(answer(refresh_token=" "), NOW, stored())
     assert (tokens.access_token, tokens.refresh_token) == ("act.new", "rft.old")
