@@ -1,6 +1,9 @@
 """What happens to an account's budgets, each as one step within a transaction; ``budgets`` runs them.
 
 Every step begins with a change of the budget's own row, so that the steps of one budget come one after another.
+
+A time that is later than any that could be written now is the trace of a clock that was ahead for a moment. It is
+brought back when it is read, or it would close the account until it comes.
 """
 
 from dataclasses import dataclass
@@ -25,7 +28,8 @@ from tiktok_provider.store.post_changes import ABANDONED
 from tiktok_provider.store.post_state import PostState
 from tiktok_provider.store.records import AttemptRow, BudgetRow, ClosingRow, PostRow, SlotRow, WaiterRow
 
-# A call that does not tell its end has ended after so many seconds, longer than any of our timeouts.
+# A call that does not tell its end has ended after so many seconds, longer than any of our timeouts, whatever its
+# taker has promised.
 LONGEST_CALL = 60.0
 # What is added to a taker's own promise.
 SLACK = 5.0
@@ -66,7 +70,7 @@ def take(session: Session, conn_id: str, taking: Taking, now: datetime) -> Grant
     if taking.endpoint is Endpoint.INIT and (closed := _closed(session, conn_id, taking.draft, now)):
         return closed
     budget = _locked(session, conn_id, taking.endpoint, now)
-    slots = _slots(session, budget)
+    slots = _slots(session, budget, now)
     line = _line(session, budget, now)
     mine = next((waiter for waiter in line if waiter.holder == taking.holder), None)
     ahead = line.index(mine) if mine else len(line)
@@ -80,7 +84,7 @@ def take(session: Session, conn_id: str, taking: Taking, now: datetime) -> Grant
     if mine is not None:
         session.delete(mine)
     for slot in free[:count]:
-        longest = LONGEST_CALL if taking.within is None else taking.within + SLACK
+        longest = LONGEST_CALL if taking.within is None else min(taking.within + SLACK, LONGEST_CALL)
         slot.holder, slot.in_call = taking.holder, True
         slot.free_at = now + timedelta(seconds=longest + WINDOW)
     return Granted(count=count)
@@ -108,7 +112,9 @@ def close(session: Session, conn_id: str, cap: Cap, retry_in: float | None, now:
     """Close an account until a cap's window ends, as far as can be known, and tell when that is."""
     until = _end_of_window(session, conn_id, now) if retry_in is None else now + timedelta(seconds=retry_in)
     closing = session.get(ClosingRow, (conn_id, cap))
-    if closing is None:
+    if closing is not None:
+        closing.until = min(closing.until, now + DAY)
+    else:
         closing = ClosingRow(conn_id=conn_id, cap=cap, until=until)
         session.add(closing)
     if closing.until < until or closing.until <= now:
@@ -131,6 +137,8 @@ def _closed(session: Session, conn_id: str, draft: bool, now: datetime) -> Wait 
         .where(ClosingRow.conn_id == conn_id, ClosingRow.cap.in_(caps), ClosingRow.until > now)
         .order_by(ClosingRow.until)
     ).all()
+    for closing in closings:
+        closing.until = min(closing.until, now + DAY)
     return _wait_for(closings[-1], now) if closings else None
 
 
@@ -146,7 +154,7 @@ def _end_of_window(session: Session, conn_id: str, now: datetime) -> datetime:
         .where(PostRow.conn_id == conn_id, AttemptRow.started_at > now - DAY)
         .where(AttemptRow.publish_id.is_not(None), AttemptRow.outcome.not_in([PostState.FAILED, ABANDONED]))
     )
-    return now + PROBE_AGAIN if oldest is None else max(oldest + DAY, now + SOONEST_END)
+    return now + PROBE_AGAIN if oldest is None else max(min(oldest, now) + DAY, now + SOONEST_END)
 
 
 def _locked(session: Session, conn_id: str, endpoint: Endpoint, now: datetime) -> BudgetRow:
@@ -159,7 +167,9 @@ def _locked(session: Session, conn_id: str, endpoint: Endpoint, now: datetime) -
     result = session.execute(one_turn)
     assert isinstance(result, CursorResult)
     if result.rowcount:
-        return session.get_one(BudgetRow, (conn_id, endpoint))
+        budget = session.get_one(BudgetRow, (conn_id, endpoint))
+        budget.held_until = budget.held_until and min(budget.held_until, now + DAY)
+        return budget
     budget = BudgetRow(conn_id=conn_id, endpoint=endpoint, lateness=FIRST_LATENESS)
     session.add(budget)
     for number in range(PER_MINUTE[endpoint]):
@@ -168,10 +178,14 @@ def _locked(session: Session, conn_id: str, endpoint: Endpoint, now: datetime) -
     return budget
 
 
-def _slots(session: Session, budget: BudgetRow) -> list[SlotRow]:
+def _slots(session: Session, budget: BudgetRow, now: datetime) -> list[SlotRow]:
     """Return the slots, the one that is free first first."""
     rows = select(SlotRow).where(SlotRow.conn_id == budget.conn_id, SlotRow.endpoint == budget.endpoint)
-    return list(session.scalars(rows.order_by(SlotRow.free_at, SlotRow.number)))
+    slots = list(session.scalars(rows))
+    for slot in slots:
+        longest = WINDOW + (LONGEST_CALL if slot.in_call else 0)
+        slot.free_at = min(slot.free_at, now + timedelta(seconds=longest))
+    return sorted(slots, key=lambda slot: (slot.free_at, slot.number))
 
 
 def _line(session: Session, budget: BudgetRow, now: datetime) -> list[WaiterRow]:
@@ -181,7 +195,18 @@ def _line(session: Session, budget: BudgetRow, now: datetime) -> list[WaiterRow]
     gone = [waiter for waiter in line if waiter.back_at + timedelta(seconds=KEEP_PLACE) < now]
     for waiter in gone:
         session.delete(waiter)
-    return [waiter for waiter in line if waiter not in gone]
+    line = [waiter for waiter in line if waiter not in gone]
+    latest = _latest_return(budget, len(line), now)
+    for waiter in line:
+        waiter.back_at = min(waiter.back_at, latest)
+    return line
+
+
+def _latest_return(budget: BudgetRow, waiting: int, now: datetime) -> datetime:
+    """Return when the last of a line is back if all slots have just been taken."""
+    rounds = 1 + waiting // PER_MINUTE[Endpoint(budget.endpoint)]
+    latest = now + timedelta(seconds=LONGEST_CALL + rounds * WINDOW)
+    return max(latest, budget.held_until or latest)
 
 
 def _can_come(budget: BudgetRow, waiter: WaiterRow, now: datetime) -> bool:

@@ -47,7 +47,8 @@ class BudgetStore:
         :param holder: who takes; the same each time that it asks, so that it keeps its place.
         :param count: calls, at least 1; fewer may be granted.
         :param leave: take only what is above so many free calls. With it, or with ``count`` above 1, nobody queues.
-        :param within: seconds within which all the calls will have ended; by default 60, and ``end`` tells the end.
+        :param within: seconds within which all the calls will have ended; by default, and at most, 60, and ``end``
+            tells the end.
         :param draft: whether an init is for a draft; the caps of 24 hours differ.
         """
         taking = Taking(

@@ -19,6 +19,9 @@ LATEST_START = timedelta(seconds=30)
 # So long after somebody else's lease an invalid_grant may come from their use of the same refresh token, and
 # they may yet write the set that they got.
 CONTESTED = timedelta(seconds=120)
+# So far the clocks of two machines may be apart. What ends later than anything that is written now was written by a
+# clock that was ahead for a moment, and must not close an account until that time comes.
+CLOCKS_APART = timedelta(seconds=60)
 # Between two calls to TikTok for one account, so that a hundred callers do not make a hundred calls.
 PAUSE_AFTER_FAILURE = timedelta(seconds=5)
 PAUSE_WHEN_SUSPECT = timedelta(seconds=15)
@@ -56,7 +59,11 @@ def in_time(call: Call[T], lease: Lease, clock: Callable[[], datetime]) -> Call[
 
 def wait_for(record: AccountRecord, now: datetime) -> Busy | None:
     """Return how long the account is closed for others; None if the lease can be taken."""
-    if record.closed_until is None or record.closed_until <= now:
+    if (
+        record.closed_until is None
+        or record.closed_until <= now
+        or _is_absurd(record.closed_until, now, LEASE)
+    ):
         return None
     left = (record.closed_until - now).total_seconds()
     if record.lease_holder is None:
@@ -68,7 +75,8 @@ def wait_for(record: AccountRecord, now: datetime) -> Busy | None:
 def take(record: AccountRecord, tokens: StoredTokens, now: datetime) -> Lease:
     """Take the lease, also over from a holder who did not come back in time."""
     if record.lease_holder is not None and record.closed_until is not None:
-        _contest(record, record.closed_until)
+        # Who has written an absurd time may still be at it.
+        _contest(record, min(record.closed_until, now + LEASE), now)
     record.lease_holder = str(uuid4())
     record.closed_until = now + LEASE
     return Lease(
@@ -92,13 +100,12 @@ def give_back(record: AccountRecord, lease: Lease, now: datetime, pause: timedel
 def finish(record: AccountRecord, lease: Lease, now: datetime, pause: timedelta = timedelta(0)) -> None:
     """End the lease after a call that may have changed something at TikTok; see ``give_back``."""
     give_back(record, lease, now, pause)
-    _contest(record, now)
+    _contest(record, now, now)
 
 
 def is_suspect(record: AccountRecord, lease: Lease, now: datetime) -> bool:
     """Whether an ``invalid_grant`` may only mean that somebody else has used the refresh token."""
-    contested = record.contested_until is not None and now < record.contested_until
-    return contested or record.lease_holder != lease.holder
+    return _is_contested(record, now) or record.lease_holder != lease.holder
 
 
 def clear(record: AccountRecord) -> None:
@@ -106,7 +113,16 @@ def clear(record: AccountRecord) -> None:
     record.lease_holder = record.closed_until = record.contested_until = None
 
 
-def _contest(record: AccountRecord, since: datetime) -> None:
+def _contest(record: AccountRecord, since: datetime, now: datetime) -> None:
     until = since + CONTESTED
-    if record.contested_until is None or record.contested_until < until:
+    if record.contested_until is None or record.contested_until < until or not _is_contested(record, now):
         record.contested_until = until
+
+
+def _is_contested(record: AccountRecord, now: datetime) -> bool:
+    until = record.contested_until
+    return until is not None and now < until and not _is_absurd(until, now, LEASE + CONTESTED)
+
+
+def _is_absurd(moment: datetime, now: datetime, longest: timedelta) -> bool:
+    return moment > now + longest + CLOCKS_APART

@@ -64,7 +64,7 @@ def test_refresh_waits_while_somebody_else_is_at_it(
 def test_refresh_does_not_wait_for_ever(
     connected: Creator, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lease("somebody-else", datetime.now(UTC) + timedelta(hours=1))
+    lease("somebody-else", datetime.now(UTC) + timedelta(seconds=50))
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     done = terminal.run("refresh", CONN_ID)
     assert (done.code, done.out, refreshes(connected)) == (1, "", 1)

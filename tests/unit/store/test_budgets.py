@@ -15,6 +15,7 @@ from tiktok_provider.store.budget_changes import (
     FIRST_LATENESS,
     KEEP_PLACE,
     KEEP_SLOT,
+    LONGEST_CALL,
 )
 from tiktok_provider.store.budget_state import (
     PER_MINUTE,
@@ -329,6 +330,68 @@ def attempts(desk: Desk, ages: list[tuple[float, str, str | None]]) -> None:
                     started_at=desk.now - timedelta(hours=hours),
                 )
             )
+
+
+def ahead(desk: Desk) -> Desk:
+    """The desk of a machine whose clock is a month ahead."""
+    return Desk(desk.now + timedelta(days=30))
+
+
+@pytest.mark.parametrize(("ended", "seconds"), [(True, WINDOW), (False, LONGEST_CALL + WINDOW)])
+@pytest.mark.parametrize("within", [None, 15.0, 86400.0])
+def test_calls_of_a_clock_that_was_ahead_are_free_again_when_any_would_be(
+    desk: Desk, ended: bool, seconds: float, within: float | None
+) -> None:
+    wrong = ahead(desk)
+    for number in range(6):
+        run(wrong.store.take("mia", INIT, f"task {number}", within=within))
+        if ended:
+            wrong.end(f"task {number}")
+    desk.wait("early")
+    desk.advance(seconds - 0.1)
+    assert not desk.call("early")
+    desk.advance(0.1)
+    assert desk.call("early")
+
+
+def test_a_promise_of_more_than_a_minute_counts_as_one(desk: Desk) -> None:
+    for number in range(6):
+        desk.take(f"poller {number}", within=86400.0)
+    desk.advance(LONGEST_CALL + WINDOW)
+    assert desk.call("next")
+
+
+def test_a_429_on_a_clock_that_was_ahead_holds_everybody_back_for_a_day_at_most(desk: Desk) -> None:
+    run(ahead(desk).store.hold_back("mia", INIT, 70))
+    assert desk.wait("task").retry_in <= 86400
+    desk.advance(86400)
+    assert desk.call("task")
+
+
+@pytest.mark.parametrize("named_again", [False, True])
+def test_a_cap_of_a_clock_that_was_ahead_closes_for_a_day_at_most(desk: Desk, named_again: bool) -> None:
+    run(ahead(desk).store.close("mia", Cap.POSTS))
+    if named_again:
+        run(desk.store.close("mia", Cap.POSTS))
+    assert desk.wait("task").until == START + timedelta(days=1)
+    desk.advance(86400)
+    assert isinstance(desk.take("task"), Granted)
+
+
+def test_a_post_of_a_clock_that_was_ahead_counts_for_a_day(desk: Desk) -> None:
+    attempts(desk, [(-720, PostState.OUT, "p1")])
+    assert run(desk.store.close("mia", Cap.POSTS)).retry_in == 86400
+
+
+def test_who_was_told_to_wait_by_a_clock_that_was_ahead_does_not_keep_the_line_waiting(desk: Desk) -> None:
+    wrong = ahead(desk)
+    wrong.use_up()
+    for number in range(7):
+        wrong.wait(f"gone {number}")
+    desk.wait("next")
+    desk.advance(LONGEST_CALL + 2 * WINDOW + KEEP_PLACE + 1)
+    assert desk.call("newcomer")
+    assert places(desk) == []
 
 
 @pytest.mark.parametrize("spread", [0.0, 2.0])

@@ -34,3 +34,27 @@ def test_a_refusal_is_suspect_as_long_as_somebody_else_has_the_lease() -> None:
 def test_a_lease_shows_no_token() -> None:
     lease = leases.take(AccountRecord(conn_id="mia", generation=1), TOKENS, NOW)
     assert "tokens" not in repr(lease)
+
+
+def test_a_lease_of_a_clock_that_was_ahead_is_free_and_contested() -> None:
+    record = AccountRecord(conn_id="mia", generation=1)
+    leases.take(record, TOKENS, later(30 * 86400))
+    assert leases.wait_for(record, NOW) is None
+    mine = leases.take(record, TOKENS, NOW)
+    assert leases.is_suspect(record, mine, later(179))
+    assert not leases.is_suspect(record, mine, later(180))
+
+
+def test_a_lease_of_a_machine_whose_clock_is_a_little_ahead_counts() -> None:
+    record = AccountRecord(conn_id="mia", generation=1)
+    leases.take(record, TOKENS, later(50))
+    assert leases.wait_for(record, NOW) is not None
+
+
+def test_a_refresh_that_ended_on_a_clock_that_was_ahead_does_not_hide_a_dead_account() -> None:
+    record = AccountRecord(conn_id="mia", generation=1)
+    leases.finish(record, leases.take(record, TOKENS, later(86400)), later(86400))
+    mine = leases.take(record, TOKENS, NOW)
+    assert not leases.is_suspect(record, mine, later(1))
+    leases.finish(record, mine, later(2))
+    assert leases.is_suspect(record, leases.take(record, TOKENS, later(3)), later(4))

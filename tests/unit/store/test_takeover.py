@@ -12,8 +12,9 @@ from sqlalchemy.exc import InterfaceError, InternalError
 from tests.unit.store.conftest import Mia
 from tests.unit.store.refreshing import TOKEN, Interrupted, die, killed_refresh, refresh, revoke_all, stopped
 from tiktok_provider.api.calls import Call
-from tiktok_provider.exceptions import TikTokError
+from tiktok_provider.exceptions import TikTokError, UnreachableError
 from tiktok_provider.store import account_changes
+from tiktok_provider.store.accounts import AccountStore
 from tiktok_provider.store.calling import call_tiktok
 from tiktok_provider.store.errors import AccountDeadError, StoreBusyError, StoreNotReadyError
 from tiktok_provider.store.tokens import Busy, TokenState
@@ -282,6 +283,17 @@ def test_while_a_set_waits_for_the_database_the_log_says_so_without_it(
     assert len(said) == len(away.pauses)
     assert "'mia' cannot be written yet (InternalError). Do not end this process" in said[0]
     assert expired.kept()["refresh_token"] not in caplog.text
+
+
+def test_a_clock_that_was_ahead_for_a_moment_does_not_close_the_account(expired: Mia) -> None:
+    async def lost(base_url: str, call: Call[T], /) -> T:  # noqa: ARG001
+        raise UnreachableError("No answer.", maybe_processed=True)
+
+    ahead = AccountStore(clock=lambda: expired.clock() + 30 * DAY, call=lost)
+    with pytest.raises(UnreachableError):
+        run(ahead.refresh("mia", 1))
+    assert isinstance(refresh(expired), TokenState)
+    assert expired.works()
 
 
 def test_a_caller_that_goes_away_does_not_take_the_answer_with_it(expired: Mia) -> None:
