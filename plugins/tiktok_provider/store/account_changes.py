@@ -15,6 +15,7 @@ from tiktok_provider.store.connections import (
     TikTokApp,
     check_origin,
     has_tokens,
+    kept_conn_ids,
     read_tokens,
     user_conn_ids,
     wipe_first_set,
@@ -148,7 +149,11 @@ def disconnect(
 
 def summaries(session: Session, now: datetime) -> list[AccountSummary]:
     """Return all accounts that the store knows or that have a Connection in the metadata database."""
-    known = {record.conn_id: _summary(record, now) for record in session.scalars(select(AccountRecord))}
+    kept = kept_conn_ids(session)
+    known = {
+        record.conn_id: _summary(record, now, has_set=record.conn_id in kept)
+        for record in session.scalars(select(AccountRecord))
+    }
     unknown = {conn_id: AccountSummary(conn_id=conn_id) for conn_id in user_conn_ids(session)}
     return sorted({**unknown, **known}.values(), key=lambda account: account.conn_id)
 
@@ -266,10 +271,10 @@ def _told(record: AccountRecord) -> TokenState | TikTokError:
     )
 
 
-def _summary(record: AccountRecord, now: datetime) -> AccountSummary:
+def _summary(record: AccountRecord, now: datetime, *, has_set: bool) -> AccountSummary:
     return AccountSummary(
         conn_id=record.conn_id,
-        state=_state(record, now),
+        state=_state(record, now) if has_set else AccountState.UNKNOWN,
         generation=record.generation,
         open_id=record.open_id,
         username=record.username,

@@ -89,6 +89,13 @@ def has_tokens(session: Session, conn_id: str) -> bool:
     return _stored(session, conn_id) is not None
 
 
+def kept_conn_ids(session: Session) -> set[str]:
+    """Return the ids of the users' Connections beside which there is one with the token set; reads no token."""
+    suffix = tokens_conn_id("")
+    ids = session.scalars(select(Connection.conn_id).where(Connection.conn_id.endswith(suffix)))
+    return {conn_id.removesuffix(suffix) for conn_id in ids}
+
+
 def check_origin(session: Session, app: TikTokApp) -> None:
     """Check that the token set was given to the app, and at the host, that the user's Connection names now.
 

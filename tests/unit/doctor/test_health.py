@@ -9,10 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from airflow.models import Connection
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from sqlalchemy import delete
 
 from tests.unit.conftest import CONN_ID, Creator
 from tiktok_provider.doctor.health import check_health
+from tiktok_provider.store.db import transaction
 
 DAGS = Path(__file__).resolve().parents[3] / "dags"
 
@@ -80,6 +83,15 @@ def test_an_account_that_no_consent_would_mend_is_not_dead(
     health = check_health(CONN_ID)
     assert health.state == "unknown"
     assert said in health.problem
+
+
+def test_an_account_whose_token_set_somebody_deleted_must_be_connected_again(creator: Creator) -> None:
+    assert check_health(CONN_ID).state == "ok"
+    with transaction() as session:
+        session.execute(delete(Connection).where(Connection.conn_id == f"{CONN_ID}.tokens"))
+    health = check_health(CONN_ID)
+    assert (health.state, f"airflow tiktok connect {CONN_ID}" in health.problem) == ("dead", True)
+    assert refreshes(creator) == 0
 
 
 @pytest.mark.usefixtures("store")

@@ -328,6 +328,14 @@ def test_accounts_that_nobody_used_yet_are_listed_too(mia: Mia) -> None:
     assert [account.conn_id for account in run(mia.store().accounts())] == ["ben", "mia"]
 
 
+def test_an_account_whose_token_set_somebody_deleted_is_unknown(mia: Mia) -> None:
+    run(mia.store().look("mia"))
+    with transaction() as session:
+        session.execute(delete(Connection).where(Connection.conn_id == "mia.tokens"))
+    [account] = run(mia.store().accounts())
+    assert (account.conn_id, account.username, account.state) == ("mia", "mia", AccountState.UNKNOWN)
+
+
 def test_nonces_are_pruned_once_no_replay_could_pass(mia: Mia) -> None:
     with transaction() as session:
         for age in (0, 599, 601, 9000):
