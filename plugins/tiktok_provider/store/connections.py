@@ -90,10 +90,10 @@ def has_tokens(session: Session, conn_id: str) -> bool:
 
 
 def kept_conn_ids(session: Session) -> set[str]:
-    """Return the ids of the users' Connections beside which there is one with the token set; reads no token."""
+    """Return the ids of the users' Connections beside which there is one of ours, with the token set."""
     suffix = tokens_conn_id("")
-    ids = session.scalars(select(Connection.conn_id).where(Connection.conn_id.endswith(suffix)))
-    return {conn_id.removesuffix(suffix) for conn_id in ids}
+    connections = session.scalars(select(Connection).where(Connection.conn_id.endswith(suffix)))
+    return {connection.conn_id.removesuffix(suffix) for connection in connections if _is_ours(connection)}
 
 
 def check_origin(session: Session, app: TikTokApp) -> None:
@@ -130,6 +130,7 @@ def write_tokens(session: Session, app: TikTokApp, tokens: StoredTokens, generat
         connection = Connection(conn_id=tokens_conn_id(app.conn_id), conn_type="tiktok", description=_OURS)
         connection.team_name = _team_of(session, app.conn_id)
         session.add(connection)
+    connection.description = _OURS
     connection.host = app.base_url
     connection.login = app.client_key
     connection.extra = json.dumps(tokens.to_extra(generation))
@@ -153,10 +154,8 @@ def wipe_first_set(session: Session, conn_id: str) -> bool:
 
 def user_conn_ids(session: Session) -> list[str]:
     """Return the ids of the TikTok Connections that people made in the metadata database."""
-    rows = session.execute(
-        select(Connection.conn_id, Connection.description).where(Connection.conn_type == "tiktok")
-    )
-    return sorted(conn_id for conn_id, description in rows if description != _OURS)
+    connections = session.scalars(select(Connection).where(Connection.conn_type == "tiktok"))
+    return sorted(connection.conn_id for connection in connections if not _is_ours(connection))
 
 
 def mask(*values: str) -> None:
@@ -184,12 +183,24 @@ def _find(conn_id: str) -> Connection:
 
 def _stored(session: Session, conn_id: str) -> Connection | None:
     connection = session.scalar(select(Connection).where(Connection.conn_id == tokens_conn_id(conn_id)))
-    if connection is not None and connection.description != _OURS:
+    if connection is not None and not _is_ours(connection):
         raise ConnectionSettingsError(
             f"Connection {tokens_conn_id(conn_id)!r} was made or changed by somebody else. Rename it: its id is where"
             f" the token set of connection {conn_id!r} is kept."
         )
     return connection
+
+
+def _is_ours(connection: Connection) -> bool:
+    """Whether the store has written it: people may change its description, but only the store counts generations."""
+    if connection.description == _OURS:
+        return True
+    if connection.conn_type != "tiktok" or not connection.conn_id.endswith(tokens_conn_id("")):
+        return False
+    try:
+        return isinstance(_extra_of(connection).get("generation"), int)
+    except ConnectionUnreadableError:
+        return False
 
 
 def _extra_of(connection: Connection) -> dict[str, Any]:

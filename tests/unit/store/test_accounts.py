@@ -9,7 +9,7 @@ import pytest
 from airflow.models import Connection
 from airflow.models.crypto import get_fernet
 from cryptography.fernet import Fernet
-from sqlalchemy import delete, text
+from sqlalchemy import delete, text, update
 
 from tests.unit.store.conftest import Mia
 from tiktok_provider.api.oauth import TokenSet
@@ -170,6 +170,36 @@ def test_somebody_elses_connection_is_not_overwritten(mia: Mia) -> None:
     with pytest.raises(ConnectionSettingsError, match=r"'mia.tokens' was made or changed by somebody else"):
         run(mia.store().look("mia"))
     assert mia.kept() == {"mine": 1}
+
+
+@pytest.mark.parametrize("extra", ["{}", '{"generation": "1"}', "unreadable"])
+def test_a_connection_of_the_same_type_that_counts_no_generations_is_somebody_elses_too(
+    mia: Mia, extra: str
+) -> None:
+    with transaction() as session:
+        session.add(Connection("mia.tokens", "tiktok", extra="{}"))
+        session.flush()
+        written = {"extra": extra, "is_extra_encrypted": extra == "unreadable"}
+        columns = ", ".join(f"{name} = :{name}" for name in written)
+        session.execute(text(f"UPDATE connection SET {columns}"), written)
+    with pytest.raises(ConnectionSettingsError, match="made or changed by somebody else"):
+        run(mia.store().look("mia"))
+    assert [account.conn_id for account in run(mia.store().accounts())] == ["mia.tokens"]
+
+
+@pytest.mark.parametrize("description", ["", None, "the tokens of mia"])
+def test_a_changed_description_does_not_make_the_kept_set_somebody_elses(
+    mia: Mia, description: str | None
+) -> None:
+    state = run(mia.store().look("mia"))
+    with transaction() as session:
+        session.execute(update(Connection).values(description=description))
+    assert run(mia.store().look("mia")) == state
+    assert [account.conn_id for account in run(mia.store().accounts())] == ["mia"]
+    run(mia.store().refresh("mia", state.generation))
+    assert (mia.works(), mia.kept()["generation"]) == (True, 2)
+    with transaction() as session:
+        assert "Do not edit" in str(session.query(Connection).one().description)
 
 
 def test_the_kept_set_is_encrypted_by_airflow(mia: Mia) -> None:
