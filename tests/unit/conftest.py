@@ -149,6 +149,7 @@ def creator(tiktok_sandbox: Sandbox, store: None, monkeypatch: pytest.MonkeyPatc
         "scope": tokens.scope,
         "access_expires_at": tokens.access_expires_at,
         "refresh_expires_at": tokens.refresh_expires_at,
+        "open_id": tokens.open_id,
         "authorize_url": f"{tiktok_sandbox.url}/v2/auth/authorize/",
         "username": "mia",
     }

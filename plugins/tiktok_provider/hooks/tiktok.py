@@ -97,6 +97,11 @@ class TikTokHook(BaseHook):
         """
         self._current_token().require(scope, self.tiktok_conn_id)
 
+    @property
+    def open_id(self) -> str:
+        """TikTok's id of the account whose token is at hand; empty if that is not known, or there is none yet."""
+        return self._token.open_id if self._token else ""
+
     def keep_to_account(self, open_id: str) -> None:
         """Act for this TikTok account alone from here on, whatever the Connection is made to hold meanwhile.
 

@@ -64,7 +64,12 @@ def _start(work: Work, facts: VideoFacts | None, plan: ChunkPlan | None) -> tupl
         creator = work.hook.creator_info()
     post = check_creator(work.order, facts, creator)
     # A crash from here on may have left an init request behind.
-    intend = Intend(source=work.order.source, fingerprint=work.fingerprint, content=work.content)
+    intend = Intend(
+        source=work.order.source,
+        fingerprint=work.fingerprint,
+        content=work.content,
+        open_id=work.hook.open_id,
+    )
     # Of a pull a person would be asked, should this try end without knowing whether it is on record.
     write = work.ledger.write if plan else work.ledger.write_patiently
     write(intend)

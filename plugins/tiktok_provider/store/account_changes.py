@@ -169,7 +169,7 @@ def account_of(session: Session, app: TikTokApp, now: datetime) -> AccountRecord
         if tokens.refresh_token:
             _check_not_shared(session, app.conn_id, tokens)
         record = record or _new_record(session, app.conn_id)
-        _settle(session, record, app, tokens, now)
+        _settle(session, record, app, _to_be_named(tokens, now), now)
         _audit_connect(session, record, STORE, "first set")
         return record
     if record is None or record.access_expires_at is None or not has_tokens(session, app.conn_id):
@@ -193,6 +193,16 @@ def _adoptable(
     if first_set is None or first_set.fingerprint in record.first_set_hashes.split():
         return None
     return first_set if first_set.refresh_token or record.access_expires_at is None else None
+
+
+def _to_be_named(tokens: StoredTokens, now: datetime) -> StoredTokens:
+    """Let a set that does not say whose it is be refreshed before its first use: TikTok's answer says it.
+
+    Else a post that was begun for one account could go out on another, after a person has brought that one's tokens.
+    """
+    if tokens.open_id or not tokens.refresh_token:
+        return tokens
+    return replace(tokens, access_expires_at=min(tokens.access_expires_at, now))
 
 
 def _check_not_shared(session: Session, conn_id: str, first_set: StoredTokens) -> None:

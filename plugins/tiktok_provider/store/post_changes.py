@@ -240,6 +240,8 @@ def _intend(session: Session, row: PostRow, step: Intend, now: datetime) -> None
     row.state = PostState.INTENDED
     row.attempt += 1
     row.source, row.fingerprint, row.content = step.source, step.fingerprint, dict(step.content)
+    # At the claim the account may not have been known yet: TikTok's answer to a refresh says it.
+    row.open_id = row.open_id or step.open_id
     session.flush()
     session.add(
         AttemptRow(post_id=row.id, number=row.attempt, intent_id=step.intent_id, log_ids=[], started_at=now)

@@ -73,7 +73,7 @@ class PostRecord:
 
     :param generation: grows with every claim that takes the post over; every write names it.
     :param lease_until: until then its holder alone may act; None if nobody holds it.
-    :param open_id: of the account at the first claim.
+    :param open_id: of the account at the first claim, else at the first intent.
     :param fingerprint: of the last attempt's media, before the first attempt that of the claim.
     :param content: what the last attempt asked for.
     :param attempt: number of the last attempt, 0 before the first.
@@ -144,12 +144,14 @@ class Intend:
     """An init request is about to leave; begins a new attempt. From any state in which nothing can be out:
     CLAIMED, FAILED, UPLOADING, and INTENDED of a file (an unused publish id publishes nothing).
 
+    :param open_id: of the TikTok account whose token is at hand; it stays with the post. Empty: not known.
     :param intent_id: by it a repetition is known whose answer was lost: it begins nothing new.
     """
 
     source: Source
     fingerprint: str
     content: Content
+    open_id: str = ""
     intent_id: str = field(default_factory=lambda: uuid4().hex, compare=False)
     type: Literal["intend"] = "intend"
 

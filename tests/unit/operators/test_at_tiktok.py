@@ -267,7 +267,6 @@ def go_over(creator: Creator, username: str) -> None:
 def test_a_connection_that_goes_over_to_another_account_takes_no_post_along(
     creator: Creator, task: Task, clip: Path, monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint
 ) -> None:
-    creator.connect(extra={"open_id": creator.open_id})
     take = CallBudget.take
     left = iter(["leo"])
 
@@ -282,6 +281,24 @@ def test_a_connection_that_goes_over_to_another_account_takes_no_post_along(
     assert creator.calls(INIT) == []
     with pytest.raises(AccountChangedError):
         publish(clip).execute(task.next_try().context)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_post_that_was_begun_for_one_account_is_not_sent_with_tokens_of_another(
+    creator: Creator, task: Task, clip: Path, known: bool
+) -> None:
+    if not known:
+        creator.connect(extra={"open_id": ""})
+    creator.sandbox.add_fault("error", path=INIT, code="internal_error")
+    with pytest.raises(TikTokError, match="internal_error"):
+        publish(clip).execute(task.context)
+    leo = creator.sandbox.create_account(username="leo", nickname="Leo")
+    given = creator.sandbox.issue_tokens(creator.app, leo)
+    pasted = {"access_token": given.access_token, "refresh_token": given.refresh_token, "open_id": ""}
+    creator.connect(extra=pasted)
+    with pytest.raises(AccountChangedError):
+        publish(clip).execute(task.next_try().context)
+    assert len(creator.calls(INIT)) == 1
 
 
 def during_upload(monkeypatch: pytest.MonkeyPatch, at_piece: int, happens: Callable[[], object]) -> None:
