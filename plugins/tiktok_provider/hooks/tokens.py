@@ -146,8 +146,10 @@ def _read(state: TokenState, clock: Clock) -> Steps:
     if tokens is None or int(extra.get("generation", 0)) < state.generation:
         raise ConnectionUnreadableError(
             f"Connection {state.tokens_conn_id!r}, which holds the tokens of {state.conn_id!r}, could not be read in"
-            f" generation {state.generation}. That passes, unless a secrets backend of yours has a connection of"
-            " that name."
+            f" generation {state.generation}. Shortly after a refresh that passes by itself. If it lasts, somebody"
+            " put an older set back, as a rotation of the Fernet key or an import of connections meanwhile does:"
+            f" connect the account again with airflow tiktok connect {state.conn_id}. Or a secrets backend of yours"
+            " has a connection of that name."
         )
     if not tokens.access_token.isascii() or any(sign.isspace() for sign in tokens.access_token):
         raise ConnectionSettingsError(

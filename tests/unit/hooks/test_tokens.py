@@ -1,10 +1,12 @@
 """How a token is asked for: the steps alone."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tiktok_provider.hooks.tokens import SPREAD, Pause, Steps, current_token
+from tiktok_provider.exceptions import ConnectionUnreadableError
+from tiktok_provider.hooks.tokens import SPREAD, Pause, Read, Steps, current_token
 from tiktok_provider.store.operations import Operation
 from tiktok_provider.store.tokens import Busy, TokenState
 
@@ -43,3 +45,20 @@ def test_who_is_told_to_come_back_comes_not_earlier_and_not_with_all_others() ->
         waits.add(step.seconds)
     assert len(waits) == 50
     assert 2 <= min(waits) < max(waits) <= 3
+
+
+@pytest.mark.parametrize(
+    "extra", [{}, {"access_token": "act.old", "refresh_token": "rft.old", "generation": 2}], ids=str
+)
+def test_a_set_that_stays_behind_is_never_taken_and_the_sentence_says_what_it_means_if_it_lasts(
+    extra: dict[str, object],
+) -> None:
+    steps = current_token("mia", clock=lambda: NOW)
+    next(steps)
+    state = replace(EXPIRED, generation=3, access_expires_at=NOW + timedelta(days=1))
+    assert steps.send(state) == Read("mia.tokens")
+    with pytest.raises(ConnectionUnreadableError) as caught:
+        steps.send(extra)
+    said = str(caught.value)
+    for part in ("in generation 3", "passes by itself", "If it lasts", "airflow tiktok connect mia"):
+        assert part in said
