@@ -111,9 +111,26 @@ class Proof:
         return {TIMESTAMP: str(self.timestamp), NONCE: self.nonce, SIGNATURE: self.signature}
 
     def check(self, client_secret: str, request: SignedRequest, now: datetime) -> None:
-        """Compare in constant time.
+        """Look at the time, and compare in constant time.
 
         :raises ProofRefusedError: the clocks are more than five minutes apart, or the signature is another one.
+        """
+        self.check_time(now)
+        expected = request.signature(client_secret, self.timestamp, self.nonce)
+        if not hmac.compare_digest(expected, self.signature):
+            raise ProofRefusedError(
+                f"The proof for connection {request.conn_id!r} is wrong: the API server finds no connection of type"
+                " 'tiktok' with this id, or another client secret (the connection's password) than the sender, or the"
+                " request was changed on its way. Define the connection in one place that both can read: under Admin"
+                " > Connections, in a secrets backend that the API server uses too, or in the environment of the API"
+                f" server (AIRFLOW_CONN_{request.conn_id.upper()}); that of the workers alone is not enough.",
+                reason="signature",
+            )
+
+    def check_time(self, now: datetime) -> None:
+        """Look at what needs no secret.
+
+        :raises ProofRefusedError: the clocks are more than five minutes apart.
         """
         seconds_apart = self.timestamp - now.timestamp()
         if abs(seconds_apart) > SKEW.total_seconds():
@@ -121,14 +138,6 @@ class Proof:
                 f"The proof is dated {abs(seconds_apart):.0f} s {'after' if seconds_apart > 0 else 'before'} the"
                 f" API server's clock, allowed are {SKEW.total_seconds():.0f} s. Set the clocks of both machines.",
                 reason="timestamp",
-            )
-        expected = request.signature(client_secret, self.timestamp, self.nonce)
-        if not hmac.compare_digest(expected, self.signature):
-            raise ProofRefusedError(
-                f"The proof for connection {request.conn_id!r} is wrong: its sender and the API server read"
-                " different client secrets (the connection's password), or the request was changed on its way."
-                " Define the connection in one place that both can read.",
-                reason="signature",
             )
 
 

@@ -206,6 +206,18 @@ def test_a_server_with_another_secret_is_not_the_same_connection(
     assert healthy.connection["password"] not in done.out
 
 
+def test_a_connection_that_the_server_does_not_find_says_where_to_define_it(
+    healthy: Creator, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tiktok_provider.web.guard._find", lambda _conn_id: None)
+    done = terminal.run("doctor", CONN_ID)
+    assert (done.code, results(done, "wrong")) == (1, ["same connection"])
+    said = findings(done)["same connection"][1]
+    assert "finds no connection" in said
+    assert f"AIRFLOW_CONN_{CONN_ID.upper()}" in said
+    assert healthy.open_id
+
+
 @pytest.mark.parametrize(
     "uri", ["http://example.com/callback", "https://localhost/x", "https://example.com/x#y"]
 )

@@ -41,6 +41,7 @@ from tiktok_provider.store.proof import ProofRefusedError
 from tiktok_provider.store.stores import Stores
 from tiktok_provider.store.tokens import Busy, TokenState
 from tiktok_provider.store.wire import StoreAnswerError
+from tiktok_provider.web import guard
 from tiktok_provider.web.application import build_application
 
 
@@ -190,9 +191,13 @@ def test_a_refusal_with_the_secret_of_today_is_final(asker: Asker, accounts: Scr
 
 
 @pytest.mark.usefixtures("api_server")
-def test_a_connection_that_the_api_server_cannot_see_says_where_to_define_it(asker: Asker) -> None:
-    with pytest.raises(ConnectionUnreadableError, match="API server finds no connection 'worker_only'"):
-        asker.look("worker_only", secret=SECRET)
+def test_a_connection_that_the_api_server_cannot_see_says_where_to_define_it(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(monkeypatch, "worker_only", password=SECRET)
+    monkeypatch.setattr(guard, "_find", lambda _conn_id: None)
+    with pytest.raises(ProofRefusedError, match=r"API server finds no connection.*AIRFLOW_CONN_WORKER_ONLY"):
+        asker.look("worker_only")
 
 
 @pytest.mark.usefixtures("api_server")

@@ -1,6 +1,7 @@
 """Who gets in at the store's routes, and what is written down of the others."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from tiktok_provider.store.proof import SIGNATURE, Proof, SignedRequest
 from tiktok_provider.store.records import NonceRecord
 from tiktok_provider.store.stores import Stores
 from tiktok_provider.store.tokens import Busy
+from tiktok_provider.web import guard
 from tiktok_provider.web.application import build_application
 from tiktok_provider.web.guard import LONGEST_BODY, Allowance
 
@@ -153,16 +155,57 @@ def test_a_connection_in_the_metadata_database_is_found(face: Face) -> None:
 
 
 @pytest.mark.parametrize("fields", [None, {"conn_type": "postgres", "password": SECRET}])
-def test_a_connection_that_is_no_tiktok_account_here_says_where_to_define_it(
+def test_a_connection_that_is_no_tiktok_account_here_is_refused_like_a_wrong_signature(
     face: Face, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any] | None
 ) -> None:
+    wrong = face.post(headers=prove("fake-secret-of-another-app"))
     if fields:
         define(monkeypatch, "elsewhere", **fields)
     route = "/store/accounts/elsewhere/refresh"
     answer = face.post(route, headers=prove(conn_id="elsewhere", route=route))
-    assert (answer.status_code, answer.json()["error"]) == (404, "connection_unreadable")
-    assert "no connection 'elsewhere'" in answer.json()["message"]
-    assert "AIRFLOW_CONN_ELSEWHERE" in answer.json()["message"]
+    assert (answer.status_code, answer.json()["error"]) == (401, "proof_refused")
+    for part in ("no connection of type 'tiktok'", "another client secret", "AIRFLOW_CONN_ELSEWHERE"):
+        assert part in answer.json()["message"]
+    assert answer.text == wrong.text.replace(CONN_ID, "elsewhere").replace(CONN_ID.upper(), "ELSEWHERE")
+    assert [(entry["conn_id"], entry["reason"]) for entry in audited()] == [
+        *((CONN_ID, "signature"), ("elsewhere", "signature"))
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers", [lambda: prove(age=330), lambda: prove(age=-330), lambda: {**prove(), SIGNATURE: "nonsense"}]
+)
+def test_what_can_be_refused_without_the_secret_is_refused_before_it_is_looked_up(
+    face: Face, monkeypatch: pytest.MonkeyPatch, headers: Callable[[], dict[str, str]]
+) -> None:
+    looked_up: list[str] = []
+    monkeypatch.setattr(guard, "_find", looked_up.append)
+    assert face.post(headers=headers()).status_code == 401
+    assert looked_up == []
+
+
+def test_a_slow_lookup_for_a_stranger_holds_up_nobody_else(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, find = threading.Event(), threading.Event(), guard._find
+
+    def slow(conn_id: str) -> Connection | None:
+        if conn_id == "slow":
+            begun.set()
+            go_on.wait(20)
+        return find(conn_id)
+
+    async def meet() -> list[int]:
+        route = "/store/accounts/slow/look"
+        stranger = asyncio.create_task(face._post(route, BODY, prove(conn_id="slow", route=route), None))
+        await asyncio.to_thread(begun.wait, 20)
+        answer = await asyncio.wait_for(face._post(REFRESH, BODY, prove(), None), 10)
+        assert not stranger.done()
+        go_on.set()
+        return [answer.status_code, (await stranger).status_code]
+
+    monkeypatch.setattr(guard, "_find", slow)
+    assert asyncio.run(meet()) == [200, 401]
 
 
 def test_a_connection_without_a_secret_proves_nothing(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
