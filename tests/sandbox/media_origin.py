@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -46,6 +47,19 @@ def write_certificate(path: pathlib.Path) -> None:
     path.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
 
 
+class _TlsServer(ThreadingHTTPServer):
+    """Shakes hands in the thread of each connection: one that never answers holds up no other."""
+
+    context: ssl.SSLContext
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        with self.context.wrap_socket(request, server_side=True) as connection:
+            super().finish_request(connection, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that went away."""
+
+
 @contextlib.contextmanager
 def running_origin(certificate: pathlib.Path) -> Iterator[MediaOrigin]:
     """Serve from a free port of this machine."""
@@ -63,10 +77,9 @@ def running_origin(certificate: pathlib.Path) -> Iterator[MediaOrigin]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing on the terminal."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server = _TlsServer(("127.0.0.1", 0), Handler)
+    server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.context.load_cert_chain(certificate)
     origin = MediaOrigin(f"https://localhost:{server.server_port}")
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     yield origin
