@@ -50,14 +50,21 @@ class Gate:
 
 
 def refresh_held(
-    step: Step, channel: Connection, environment: Mapping[str, str], sandbox_url: str, *, hurried: bool
+    step: Step,
+    channel: Connection,
+    environment: Mapping[str, str],
+    sandbox_url: str,
+    way: str,
+    *,
+    hurried: bool,
 ) -> None:
     """Refresh the connection ``mia``; the process's whole work.
 
     :param step: where to be held; at ``SENT`` it is the server that holds the answer back.
     :param environment: with the address of the database and the Connection.
     :param sandbox_url: whose clock is ours.
-    :param hurried: whether the call to TikTok has but a short time.
+    :param way: where calls to TikTok are sent.
+    :param hurried: whether a call to TikTok has but a short time.
     """
     os.environ.update(environment)
     _use_database()
@@ -65,7 +72,7 @@ def refresh_held(
         calling.TOTAL_TIMEOUT = SHORT_TIMEOUT
     gate = Gate(step, channel)
     with Sandbox(sandbox_url) as sandbox:
-        store = AccountStore(clock=clock_of(sandbox), call=_HeldCall(gate))
+        store = AccountStore(clock=clock_of(sandbox), call=_HeldCall(gate, way))
         gate.pass_by(Step.BEGUN)
         asyncio.run(store.refresh("mia", 1))
         gate.pass_by(Step.COMMITTED)
@@ -86,12 +93,12 @@ def clock_of(sandbox: Sandbox) -> Callable[[], datetime]:
 class _HeldCall:
     """The product's own call, with a gate on both sides, and one in the transaction that follows."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, gate: Gate, way: str) -> None:
+        self._gate, self._way = gate, way
 
-    async def __call__(self, base_url: str, call: Call[T], /) -> T:
+    async def __call__(self, base_url: str, call: Call[T], /) -> T:  # noqa: ARG002
         self._gate.pass_by(Step.LEASED)
-        answer = await calling.call_tiktok(base_url, call)
+        answer = await calling.call_tiktok(self._way, call)
         self._gate.pass_by(Step.ANSWERED)
         event.listen(Session, "after_flush", lambda *_: self._gate.pass_by(Step.WRITTEN))
         return answer

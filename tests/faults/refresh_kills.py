@@ -63,15 +63,13 @@ class Holder:
         # The process imports this package, too.
         self.mia.monkeypatch.syspath_prepend(CHECKOUT)
         self.channel, theirs = Pipe()
-        hosts = f"{self.mia.sandbox.url}, {self.server.url}"
-        self.mia.monkeypatch.setenv("AIRFLOW__TIKTOK__ALLOWED_HOSTS", hosts)
-        self.mia.define(None, host=self.server.url if self.step is Step.SENT else self.mia.sandbox.url)
-        arguments = (self.step, theirs, _environment(), self.mia.sandbox.url)
+        self.mia.define(None)
+        way = self.server.url if self.step is Step.SENT else self.mia.sandbox.url
+        arguments = (self.step, theirs, _environment(), self.mia.sandbox.url, way)
         hurried = {"hurried": self.blow is not Blow.KILLED}
         self.process = PROCESSES.Process(target=refresh_held, args=arguments, kwargs=hurried)
         self.process.start()
         theirs.close()
-        self.mia.define(None)
         if self.step is Step.SENT:
             assert self.server.answered.wait(PATIENCE)
         else:
