@@ -57,9 +57,12 @@ class FragileAirflow(LocalAirflow):
         os.killpg(self.process_id(name), signal.SIGKILL)
 
     def mend(self) -> None:
-        """Start what was killed again; only the main thread may do so."""
+        """Start again what has ended, as a platform does; only the main thread may do so.
+
+        It need not have been killed: on PostgreSQL Airflow's scheduler ends when two of its transactions deadlock.
+        """
         for name, process in self._processes.items():
-            if process.poll() == -signal.SIGKILL:
+            if process.poll() is not None:
                 self._processes[name] = self._run(name, COMPONENTS[name])
 
     def role_of(self, owner: Owner) -> str:
