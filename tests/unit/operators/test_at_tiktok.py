@@ -318,44 +318,39 @@ def six_megabytes(tmp_path: Path) -> Path:
     return make_clip(tmp_path / "six.mp4", seconds=1, pad_to_bytes=6_000_000)
 
 
-def test_a_file_that_is_written_anew_while_its_only_chunk_is_sent_is_not_published(
-    creator: Creator, task: Task, six_megabytes: Path, monkeypatch: pytest.MonkeyPatch
+def render_again(file: Path) -> None:
+    with file.open("r+b") as opened:
+        opened.seek(3_500_000)
+        opened.write(b"Z" * 1000)
+
+
+def vanish(file: Path) -> None:
+    # As object storage says it, of which no part is held open.
+    file.unlink()
+    raise FileNotFoundError("The specified key does not exist")
+
+
+@pytest.mark.parametrize(
+    ("at_piece", "happens", "said"),
+    [
+        pytest.param(3, render_again, "has changed since it was checked", id="written anew"),
+        pytest.param(
+            2, lambda file: os.truncate(file, 2_500_000), "has changed while it was sent", id="shorter"
+        ),
+        pytest.param(2, vanish, "does not exist", id="gone"),
+    ],
+)
+def test_a_file_that_changes_while_its_only_chunk_is_sent_is_not_published_and_can_be_sent_anew(
+    creator: Creator,
+    task: Task,
+    six_megabytes: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    at_piece: int,
+    happens: Callable[[Path], object],
+    said: str,
 ) -> None:
-    def render() -> None:
-        with six_megabytes.open("r+b") as file:
-            file.seek(3_500_000)
-            file.write(b"Z" * 1000)
-
-    during_upload(monkeypatch, 3, render)
-    with pytest.raises(InvalidInputError, match="has changed since it was checked"):
-        publish(six_megabytes).execute(task.context)
-    assert (state(task), creator.sandbox.feed()) == (PostState.FAILED, [])
-    publish(six_megabytes).execute(task.next_try().context)
-    assert len(creator.sandbox.feed()) == 1
-
-
-def test_a_file_that_gets_shorter_while_its_only_chunk_is_sent_can_be_published_anew(
-    creator: Creator, task: Task, six_megabytes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    during_upload(monkeypatch, 2, lambda: os.truncate(six_megabytes, 2_500_000))
-    with pytest.raises(InvalidInputError, match="has changed while it was sent"):
-        publish(six_megabytes).execute(task.context)
-    assert (state(task), creator.sandbox.feed()) == (PostState.FAILED, [])
-    make_clip(six_megabytes, seconds=1, pad_to_bytes=6_500_000)
-    publish(six_megabytes).execute(task.next_try().context)
-    assert len(creator.sandbox.feed()) == 1
-
-
-def test_a_file_that_goes_away_while_its_only_chunk_is_sent_can_be_published_anew(
-    creator: Creator, task: Task, six_megabytes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def vanish() -> None:
-        # As object storage says it, of which no part is held open.
-        six_megabytes.unlink()
-        raise FileNotFoundError("The specified key does not exist")
-
-    during_upload(monkeypatch, 2, vanish)
-    with pytest.raises(InvalidInputError, match="does not exist"):
+    during_upload(monkeypatch, at_piece, lambda: happens(six_megabytes))
+    with pytest.raises(InvalidInputError, match=said):
         publish(six_megabytes).execute(task.context)
     assert (state(task), creator.sandbox.feed()) == (PostState.FAILED, [])
     make_clip(six_megabytes, seconds=1, pad_to_bytes=6_500_000)
