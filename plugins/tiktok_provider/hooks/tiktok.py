@@ -60,7 +60,7 @@ class TikTokHook(BaseHook):
         self.tiktok_conn_id = tiktok_conn_id
         self._clock = clock
         self._token: Token | None = None
-        self._open_id = ""
+        self._kept_open_id = ""
 
     @cached_property
     def hosts(self) -> HostPolicy:
@@ -107,7 +107,7 @@ class TikTokHook(BaseHook):
 
         :param open_id: TikTok's id of the account; empty: any.
         """
-        self._open_id = open_id
+        self._kept_open_id = open_id
 
     @contextmanager
     def _discreet(self) -> Iterator[None]:
@@ -126,7 +126,7 @@ class TikTokHook(BaseHook):
         if self._token is None or spent or self._token.needs_refresh(self._clock()):
             steps = current_token(self.tiktok_conn_id, spent, self._clock)
             self._token = run_steps(steps, self.store, self._read_extra)
-        self._token.require_account(self._open_id, self.tiktok_conn_id)
+        self._token.require_account(self._kept_open_id, self.tiktok_conn_id)
         return self._token
 
     @cached_property
