@@ -172,8 +172,10 @@ def _locked(session: Session, conn_id: str, endpoint: Endpoint, now: datetime) -
         return budget
     budget = BudgetRow(conn_id=conn_id, endpoint=endpoint, lateness=FIRST_LATENESS)
     session.add(budget)
+    # Free for long, or whoever told the time a moment before us and comes after us would have to wait for nothing.
+    free_at = now - timedelta(seconds=WINDOW)
     for number in range(PER_MINUTE[endpoint]):
-        session.add(SlotRow(conn_id=conn_id, endpoint=endpoint, number=number, free_at=now))
+        session.add(SlotRow(conn_id=conn_id, endpoint=endpoint, number=number, free_at=free_at))
     session.flush()
     return budget
 

@@ -96,6 +96,12 @@ def test_an_account_has_its_calls_of_a_minute_and_no_more(desk: Desk, endpoint: 
     assert isinstance(run(desk.store.take("anna", endpoint, "task")), Granted), "another account has its own"
 
 
+def test_the_first_call_of_all_keeps_nobody_waiting_whose_clock_is_a_moment_behind(desk: Desk) -> None:
+    desk.take("first")
+    desk.advance(-0.5)
+    assert desk.call("second")
+
+
 def test_a_call_counts_for_a_minute_from_its_end(desk: Desk) -> None:
     for number in range(6):
         assert desk.call(f"task {number}", seconds=10)

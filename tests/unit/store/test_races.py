@@ -6,43 +6,53 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import select
 
 from tests.unit.store.conftest import Mia, configure
-from tests.unit.store.posting import KEY, intend, start, wish
+from tests.unit.store.posting import KEY, intend, run, start, wish
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.store.budget_changes import Taking, take
 from tiktok_provider.store.budget_state import Endpoint, Granted
 from tiktok_provider.store.connections import read_app
 from tiktok_provider.store.db import change, transaction
 from tiktok_provider.store.errors import PostTakenError, StoreBusyError
-from tiktok_provider.store.operations import claim_post, take_calls
+from tiktok_provider.store.operations import Operation, claim_post, take_calls
 from tiktok_provider.store.post_changes import claim, write
 from tiktok_provider.store.post_state import Claimed, PostState, Verdict
 from tiktok_provider.store.records import AttemptRow, PostRow
 from tiktok_provider.store.stores import Stores
+
+T = TypeVar("T")
 
 RIVALS = 6
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.unit.store.posting", "tiktok_provider.store.stores"])
 
 
+def patiently(step: Callable[[], T]) -> T:
+    """Do one step; who finds the store busy, which changes nothing, asks again."""
+    for _ in range(50):
+        try:
+            return step()
+        except StoreBusyError:
+            continue
+    raise AssertionError("busy for ever")
+
+
 def at_once(work: Callable[[int], object]) -> list[object]:
-    """Do it in so many threads at the same moment, as if each were a process; busy ones ask again."""
+    """Do it in so many threads at the same moment, as if each were a process; an error is an outcome."""
     barrier = threading.Barrier(RIVALS)
 
     def run(number: int) -> object:
         barrier.wait()
-        for _ in range(50):
-            try:
-                return work(number)
-            except StoreBusyError:
-                continue
-            except TikTokError as error:
-                return error
-        raise AssertionError("busy for ever")
+        try:
+            return work(number)
+        except TikTokError as error:
+            return error
 
     with ThreadPoolExecutor(RIVALS) as threads:
         return list(threads.map(run, range(RIVALS)))
@@ -51,9 +61,13 @@ def at_once(work: Callable[[int], object]) -> list[object]:
 def test_of_several_tasks_that_claim_at_once_one_gets_the_post(mia: Mia) -> None:
     asyncio.run(mia.store().look("mia"))
     app, now = read_app("mia", mia.clock.now), mia.clock.now
-    claims = at_once(
-        lambda number: change(lambda session: claim(session, app, KEY, wish(task=f"task {number}"), now))
-    )
+
+    def claim_it(number: int) -> object:
+        return patiently(
+            lambda: change(lambda session: claim(session, app, KEY, wish(task=f"task {number}"), now))
+        )
+
+    claims = at_once(claim_it)
     verdicts = [claimed.verdict for claimed in claims if isinstance(claimed, Claimed)]
     assert sorted(verdicts) == [Verdict.THEIRS] * (RIVALS - 1) + [Verdict.YOURS]
     with transaction() as session:
@@ -67,9 +81,10 @@ def test_of_several_tries_that_take_over_at_once_one_can_still_write(mia: Mia) -
     change(lambda session: write(session, "mia", KEY, begun.record.generation, intend(), now))
 
     def take_over_and_start(number: int) -> object:
-        taken = change(lambda session: claim(session, app, KEY, wish(2, try_id=f"process {number}"), now))
-        generation = taken.record.generation
-        return change(lambda session: write(session, "mia", KEY, generation, start(f"v_pub~{number}"), now))
+        mine = wish(2, try_id=f"process {number}")
+        taken = patiently(lambda: change(lambda session: claim(session, app, KEY, mine, now)))
+        begin, generation = start(f"v_pub~{number}"), taken.record.generation
+        return patiently(lambda: change(lambda session: write(session, "mia", KEY, generation, begin, now)))
 
     outcomes = at_once(take_over_and_start)
     # Who was overtaken between its two steps is refused; who comes after a start finds another state.
@@ -107,7 +122,7 @@ def test_at_once_no_more_calls_are_granted_than_there_are(mia: Mia) -> None:
         taken = 0
         for call in range(3):
             wanted = Taking(endpoint=Endpoint.INIT, holder=f"task {number}/{call}")
-            answer = change(lambda session, wanted=wanted: take(session, "mia", wanted, now))  # type: ignore[misc]
+            answer = patiently(partial(change, partial(take, conn_id="mia", taking=wanted, now=now)))
             taken += isinstance(answer, Granted)
         return taken
 
@@ -119,18 +134,12 @@ def _compete(number: int, environment: dict[str, str]) -> tuple[str, int]:
     os.environ.update(environment)
     configure()
 
-    async def act() -> tuple[str, int]:
-        stores = Stores()
-        claimed = await claim_post("mia", KEY, wish(task=f"process {number} {os.getpid()}")).do(stores)
-        taken = [await take_calls("mia", Endpoint.INIT, f"{number}/{call}").do(stores) for call in range(4)]
-        return claimed.verdict, sum(isinstance(answer, Granted) for answer in taken)
+    def ask(operation: Operation[T]) -> T:
+        return patiently(lambda: run(operation.do(Stores())))
 
-    for _ in range(50):
-        try:
-            return asyncio.run(act())
-        except StoreBusyError:
-            continue
-    raise AssertionError("busy for ever")
+    claimed = ask(claim_post("mia", KEY, wish(task=f"process {number} {os.getpid()}")))
+    taken = [ask(take_calls("mia", Endpoint.INIT, f"{number}/{call}")) for call in range(4)]
+    return claimed.verdict, sum(isinstance(answer, Granted) for answer in taken)
 
 
 def test_processes_share_posts_and_calls(mia: Mia) -> None:
