@@ -19,8 +19,9 @@ class TikTokRetryPolicy(RetryPolicy):
     """Fails at once where a retry cannot help, else waits as long as TikTok asks.
 
     Bad input, refused scopes and reached caps fail at once. Faults of the network or of TikTok are repeated after
-    30 seconds, doubling up to 15 minutes; a reached minute limit after ``Retry-After`` or a minute. All delays have
-    jitter, so that tasks do not come back together. Other exceptions follow Airflow's own rules.
+    30 seconds, doubling up to 15 minutes, or after ``Retry-After`` if that is longer; a reached minute limit after
+    ``Retry-After`` or a minute. All delays have jitter, so that tasks do not come back together. Other exceptions
+    follow Airflow's own rules.
     """
 
     def evaluate(
@@ -47,7 +48,7 @@ def retry_delay(error: TikTokError, try_number: int) -> timedelta | None:
     if error.retry == Retry.NEXT_MINUTE:
         seconds = error.retry_after or MINUTE_WINDOW
     elif error.retry == Retry.BACKOFF:
-        seconds = min(FIRST_DELAY * 2 ** (try_number - 1), LONGEST_DELAY)
+        seconds = max(min(FIRST_DELAY * 2 ** (try_number - 1), LONGEST_DELAY), error.retry_after or 0.0)
     else:
         return None
     return timedelta(seconds=seconds * random.uniform(1.0, 1.25))

@@ -41,5 +41,12 @@ def test_a_minute_limit_is_waited_out_as_long_as_tiktok_says(named: float | None
     assert timedelta(seconds=seconds) <= delay <= timedelta(seconds=seconds * 1.25)
 
 
+@pytest.mark.parametrize(("named", "seconds"), [(600.0, 600), (7.0, 30)])
+def test_a_fault_is_waited_out_at_least_as_long_as_tiktok_says(named: float, seconds: float) -> None:
+    delay = retry_delay(api_error("internal_error", 503, retry_after=named), 1)
+    assert delay is not None
+    assert timedelta(seconds=seconds) <= delay <= timedelta(seconds=seconds * 1.25)
+
+
 def test_other_exceptions_follow_airflows_own_rules() -> None:
     assert TikTokRetryPolicy().evaluate(KeyError("x"), 1, 3).action is RetryAction.DEFAULT

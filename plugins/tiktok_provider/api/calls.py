@@ -105,7 +105,7 @@ def open_envelope(answer: Answer) -> dict[str, Any]:
     :raises ApiError: for any other code.
     """
     if answer.status >= 500 and not answer.content.lstrip().startswith(b"{"):
-        raise api_error("", answer.status, log_id=_log_id(answer, {}))
+        raise api_error("", answer.status, log_id=_log_id(answer, {}), retry_after=retry_after(answer))
     document = decode(answer)
     error = document.get("error")
     if not isinstance(error, dict):

@@ -21,7 +21,7 @@ from tenacity import (
     wait_random,
 )
 
-from tiktok_provider.api.calls import Answer, Call, Request, token_is_spent
+from tiktok_provider.api.calls import Answer, Call, Request, retry_after, token_is_spent
 from tiktok_provider.exceptions import UnreachableError
 
 T = TypeVar("T")
@@ -29,6 +29,8 @@ T = TypeVar("T")
 # An upload may be slow; reading an API's answer should not take this long.
 TIMEOUT = httpx.Timeout(connect=10, read=30, write=60, pool=10)
 MAX_TRIES = 4
+# Seconds. A server that wants a longer pause between two tries is left to whoever made the call.
+LONGEST_PAUSE = 10.0
 # Raised before a single byte of the request could have left.
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -187,16 +189,26 @@ def _retry_options(request: Request, doubt: _Doubt) -> dict[str, Any]:
         return isinstance(error, NEVER_SENT) or (request.repeatable and isinstance(error, httpx.RequestError))
 
     def server_failed(answer: Answer) -> bool:
-        return request.repeatable and answer.status >= 500
+        return request.repeatable and answer.status >= 500 and (retry_after(answer) or 0.0) <= LONGEST_PAUSE
 
     return {
         "stop": stop_after_attempt(MAX_TRIES),
-        "wait": wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5),
+        "wait": _pause,
         "retry": retry_any(retry_if_exception(worth_repeating), retry_if_result(server_failed)),
         "before_sleep": doubt.note,
         # After the last try its outcome counts, be it an answer or an exception.
         "retry_error_callback": _last_outcome,
     }
+
+
+_backoff = wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5)
+
+
+def _pause(state: RetryCallState) -> float:
+    """Back off, or wait as long as the server asks if that is longer."""
+    assert state.outcome is not None
+    wanted = None if state.outcome.failed else retry_after(state.outcome.result())
+    return max(_backoff(state), wanted or 0.0)
 
 
 def _last_outcome(state: RetryCallState) -> Answer:

@@ -95,6 +95,26 @@ def test_a_read_is_given_up_after_four_tries(
     assert len(creator.calls(CREATOR_INFO)) == MAX_TRIES
 
 
+def test_a_server_that_names_a_short_pause_gets_it(run: Run, creator: Creator, sleeper: Sleeper) -> None:
+    creator.sandbox.add_fault("status", path=CREATOR_INFO, status=503, headers={"Retry-After": "7"}, times=1)
+    assert run(accounts.creator_info()).creator_username == "mia"
+    assert sleeper.pauses == [7.0]
+
+
+@pytest.mark.parametrize("body", [None, "<html>Maintenance</html>"])
+def test_a_server_that_names_a_long_pause_is_not_asked_again(
+    run: Run, creator: Creator, sleeper: Sleeper, body: str | None
+) -> None:
+    creator.sandbox.add_fault(
+        "status", path=CREATOR_INFO, status=503, headers={"Retry-After": "120"}, times=None, body=body
+    )
+    with pytest.raises(ServiceError) as failure:
+        run(accounts.creator_info())
+    assert failure.value.retry_after == 120
+    assert len(creator.calls(CREATOR_INFO)) == 1
+    assert sleeper.pauses == []
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
