@@ -52,7 +52,7 @@ def connect(args: Namespace) -> dict[str, Any]:
             attempt.page(account, args.scopes, switch_account=args.switch_account), browse=not args.no_browser
         )
         code = wait(attempt)
-    tokens = _with_open_id(account, finish(_exchanged(account, code, attempt)))
+    tokens = _with_open_id(account, finish(_exchanged(args.conn_id, account, code, attempt)))
     if known and tokens.open_id != known and not args.switch_account:
         raise _other_account(args.conn_id) if tokens.open_id else _unknown_account(args.conn_id)
     username = _username(account, tokens)
@@ -90,7 +90,7 @@ def _pasted(attempt: Attempt) -> str:
     return attempt.code_in(line)
 
 
-async def _exchanged(account: Account, code: str, attempt: Attempt) -> TokenSet:
+async def _exchanged(conn_id: str, account: Account, code: str, attempt: Attempt) -> TokenSet:
     mask(code, attempt.verifier)
     call = exchange_code(
         account.client_key, account.client_secret, code, attempt.redirect_uri, attempt.verifier
@@ -99,6 +99,7 @@ async def _exchanged(account: Account, code: str, attempt: Attempt) -> TokenSet:
         tokens = await call_tiktok(account.base_url, call)
     except TikTokError as error:
         redact(error, account.client_secret, code, attempt.verifier)
+        await AccountStore().note_refused_connect(conn_id, error, actor=getuser())
         raise
     mask(tokens.access_token, tokens.refresh_token)
     return tokens

@@ -8,6 +8,7 @@ from asyncio import run
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from airflow.cli.simple_table import AirflowConsole
@@ -53,9 +54,16 @@ def tell(text: str) -> None:
 def print_rows(rows: Sequence[Mapping[str, object]], output: str) -> None:
     """Print data.
 
-    :param output: ``table``, ``json``, ``yaml`` or ``plain``.
+    :param output: ``table``, ``plain`` for people; ``json``, ``yaml`` for programs, in which numbers, booleans and
+        what is not known keep their types.
     """
-    AirflowConsole().print_as([_shown(row, output) for row in rows], output)
+    console = AirflowConsole()
+    if output in ("json", "yaml"):
+        printing = console.print_as_json if output == "json" else console.print_as_yaml
+        data: Any = [{name: _plain(value) for name, value in row.items()} for row in rows]
+        printing(data)
+    else:
+        console.print_as([_shown(row, output) for row in rows], output)
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
@@ -65,19 +73,20 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _shown(row: Mapping[str, object], output: str) -> dict[str, object]:
-    shown = {name: _plain(value) for name, value in row.items()}
-    if output in ("json", "yaml"):
-        return shown
-    texts = {name: _text(value) for name, value in shown.items()}
+    texts = {name: _text(_plain(value)) for name, value in row.items()}
     # Rich would take "[tiktok]" for markup.
     return {name: escape(text) for name, text in texts.items()} if output == "table" else {**texts}
 
 
 def _plain(value: object) -> object:
-    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, StrEnum):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _text(value: object) -> str:
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return ",".join(map(str, value))
     return "" if value is None else str(value)

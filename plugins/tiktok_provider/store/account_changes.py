@@ -23,7 +23,7 @@ from tiktok_provider.store.connections import (
     write_tokens,
 )
 from tiktok_provider.store.db import audit
-from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError
+from tiktok_provider.store.errors import AccountDeadError, not_connected
 from tiktok_provider.store.leases import Lease
 from tiktok_provider.store.records import AccountRecord
 from tiktok_provider.store.tokens import (
@@ -309,13 +309,19 @@ def _note_failure(
     session: Session, record: AccountRecord, error: TikTokError, now: datetime, *, suspect: bool
 ) -> None:
     record.last_error, record.last_error_at = str(error), now
-    code = error.code if isinstance(error, ApiError) else type(error).__name__
+    audit_failure(session, record.conn_id, error, STORE, suspect=suspect)
+
+
+def audit_failure(
+    session: Session, conn_id: str, error: TikTokError, actor: str, *, suspect: bool = False
+) -> None:
+    """Write to the audit log that TikTok gave no token set, without its words."""
     audit(
         session,
         "tiktok_token_failure",
-        actor=STORE,
-        conn_id=record.conn_id,
-        error=code,
+        actor=actor,
+        conn_id=conn_id,
+        error=error.code if isinstance(error, ApiError) else type(error).__name__,
         log_id=error.log_id if isinstance(error, ApiError) else None,
         suspect="yes" if suspect else None,
     )
@@ -338,12 +344,4 @@ def _reconnect(record: AccountRecord) -> str:
     return (
         f"The owner of the TikTok account {name} must connect it again: airflow tiktok connect {record.conn_id}"
         f" (or put a new token set into the extra of connection {record.conn_id!r})."
-    )
-
-
-def not_connected(conn_id: str) -> AccountNotConnectedError:
-    return AccountNotConnectedError(
-        f"Connection {conn_id!r} has no token set that can be used. The owner of the TikTok account connects it:"
-        f" airflow tiktok connect {conn_id} (or put a token set with a refresh_token into the extra of connection"
-        f" {conn_id!r})."
     )

@@ -19,7 +19,7 @@ from tiktok_provider.store.calling import Caller, call_tiktok
 from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.connections import TikTokApp, check_origin, read_app, read_tokens
 from tiktok_provider.store.db import change, transaction
-from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
+from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError, not_connected
 from tiktok_provider.store.leases import SHORTEST_WAIT, Lease, TooLateError, in_time
 from tiktok_provider.store.proof import NONCE_LIFETIME
 from tiktok_provider.store.records import NonceRecord
@@ -109,6 +109,10 @@ class AccountStore:
             await self._change(lambda session: changes.connect(session, app, stored, actor, self._clock()))
         )
 
+    async def note_refused_connect(self, conn_id: str, error: TikTokError, *, actor: str) -> None:
+        """Write to the audit log that a person has consented, but TikTok gave no token set for it."""
+        await self._change(lambda session: changes.audit_failure(session, conn_id, error, actor))
+
     async def disconnect(self, conn_id: str, *, actor: str) -> Disconnected:
         """Revoke at TikTok, then wipe the tokens, also if TikTok or the Connection is out of reach.
 
@@ -174,7 +178,7 @@ class AccountStore:
     async def _revoke(self, app: TikTokApp) -> None:
         tokens = await in_thread(self._read_tokens, app)
         if tokens is None:
-            raise changes.not_connected(app.conn_id)
+            raise not_connected(app.conn_id)
         call = revoke(app.client_key, app.client_secret, tokens.access_token)
         try:
             await self._call(app.base_url, call)

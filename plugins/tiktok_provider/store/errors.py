@@ -73,3 +73,12 @@ class StoreBusyError(TikTokError):
 
 class ConflictError(StoreBusyError):
     """Somebody else changed or inserted the same row first. Nothing was changed."""
+
+
+def not_connected(conn_id: str) -> AccountNotConnectedError:
+    """Return the error of an account without a token set; it says who connects it, and how."""
+    return AccountNotConnectedError(
+        f"Connection {conn_id!r} has no token set that can be used. The owner of the TikTok account connects it:"
+        f" airflow tiktok connect {conn_id} (or put a token set with a refresh_token into the extra of connection"
+        f" {conn_id!r})."
+    )

@@ -28,7 +28,7 @@ def connected(creator: Creator, terminal: Terminal) -> Creator:
 
 def test_refresh_gets_a_new_set_and_accounts_lists_it(creator: Creator, terminal: Terminal) -> None:
     done = terminal.run("refresh", CONN_ID)
-    assert (done.code, done.rows[0]["generation"], refreshes(creator)) == (0, "2", 1)
+    assert (done.code, done.rows[0]["generation"], refreshes(creator)) == (0, 2, 1)
     [account] = terminal.run("accounts").rows
     assert (account["conn_id"], account["state"], account["username"]) == (CONN_ID, "ok", "mia")
     assert "video.publish" in account["scopes"]
@@ -56,7 +56,7 @@ def test_refresh_waits_while_somebody_else_is_at_it(
     lease("somebody-else", datetime.now(UTC) + timedelta(seconds=30))
     monkeypatch.setattr(time, "sleep", pause)
     done = terminal.run("refresh", CONN_ID)
-    assert (done.code, done.rows[0]["generation"], len(paused)) == (0, "3", 1)
+    assert (done.code, done.rows[0]["generation"], len(paused)) == (0, 3, 1)
     assert "Somebody else is refreshing" in done.said
     assert refreshes(connected) == 2
 
@@ -94,7 +94,7 @@ def test_an_account_that_ends_within_30_days_is_expiring(creator: Creator, termi
 
 def test_disconnect_revokes_at_tiktok_and_wipes_the_tokens(connected: Creator, terminal: Terminal) -> None:
     done = terminal.run("disconnect", CONN_ID)
-    assert (done.code, done.rows[0]["revoked"]) == (0, "True")
+    assert (done.code, done.rows[0]["revoked"]) == (0, True)
     assert stored(f"{CONN_ID}.tokens") is None
     assert len(connected.calls("/v2/oauth/revoke/")) == 1
     assert "Delete the tokens from connection" in done.said
@@ -105,7 +105,7 @@ def test_disconnect_wipes_the_tokens_also_if_tiktok_refuses_and_says_so(
 ) -> None:
     connected.sandbox.add_fault("status", path="/v2/oauth/revoke/", status=500)
     done = terminal.run("disconnect", CONN_ID)
-    assert (done.code, done.rows[0]["revoked"]) == (1, "False")
+    assert (done.code, done.rows[0]["revoked"]) == (1, False)
     assert "TikTok's settings" in done.said
     assert stored(f"{CONN_ID}.tokens") is None
 
@@ -115,9 +115,9 @@ def test_prune_deletes_old_nonces_alone(terminal: Terminal) -> None:
     with transaction() as session:
         session.add(NonceRecord(nonce="1" * 32, seen_at=now - timedelta(minutes=11)))
         session.add(NonceRecord(nonce="2" * 32, seen_at=now))
-    kept = {"what": "attempts", "deleted": "0"}
-    assert terminal.run("prune").rows == [{"what": "nonces", "deleted": "1"}, kept]
-    assert terminal.run("prune").rows == [{"what": "nonces", "deleted": "0"}, kept]
+    kept = {"what": "attempts", "deleted": 0}
+    assert terminal.run("prune").rows == [{"what": "nonces", "deleted": 1}, kept]
+    assert terminal.run("prune").rows == [{"what": "nonces", "deleted": 0}, kept]
 
 
 def test_a_connection_that_is_not_there_is_named(terminal: Terminal) -> None:

@@ -30,7 +30,7 @@ def test_a_consent_in_the_browser_makes_the_connection_and_keeps_the_tokens(
     terminal: Terminal, person: Person, new: list[str], tiktok_sandbox: Sandbox
 ) -> None:
     done = terminal.run(*new)
-    assert (done.code, done.rows[0]["username"], done.rows[0]["made_connection"]) == (0, "mia", "True")
+    assert (done.code, done.rows[0]["username"], done.rows[0]["made_connection"]) == (0, "mia", True)
     user, tokens = stored("tiktok_mia"), stored("tiktok_mia.tokens")
     assert user is not None
     assert (user.conn_type, user.password, user.host) == ("tiktok", CLIENT_SECRET, tiktok_sandbox.url)
@@ -79,8 +79,8 @@ def test_an_account_that_is_there_is_connected_anew_without_naming_the_app(
 ) -> None:
     first = terminal.run(*new).rows[0]
     again = terminal.run("connect", "tiktok_mia")
-    assert (again.code, again.rows[0]["made_connection"]) == (0, "False")
-    assert int(again.rows[0]["generation"]) == int(first["generation"]) + 1
+    assert (again.code, again.rows[0]["made_connection"]) == (0, False)
+    assert again.rows[0]["generation"] == first["generation"] + 1
     assert len(person.pages) == 2
 
 
@@ -265,6 +265,10 @@ def test_a_secret_that_tiktok_does_not_take_stores_nothing(
     assert "invalid_client" in done.said
     assert stored("tiktok_mia") is None
     assert len(person.pages) == 1
+    with transaction() as session:
+        extra = session.scalars(select(Log.extra).where(Log.event == "tiktok_token_failure")).one()
+    told = json.loads(extra or "{}")
+    assert (told["conn_id"], told["error"]) == ("tiktok_mia", "invalid_client")
 
 
 def test_what_tiktok_repeats_of_the_exchange_is_not_printed(
@@ -370,7 +374,7 @@ def test_a_connection_of_the_environment_is_connected_without_being_copied(
     }
     monkeypatch.setenv("AIRFLOW_CONN_TIKTOK_ENV", json.dumps(fields))
     done = terminal.run("connect", "tiktok_env")
-    assert (done.code, done.rows[0]["made_connection"]) == (0, "False")
+    assert (done.code, done.rows[0]["made_connection"]) == (0, False)
     assert stored("tiktok_env") is None
     assert stored("tiktok_env.tokens") is not None
     assert len(person.pages) == 1

@@ -124,7 +124,7 @@ def test_posts_tells_where_a_post_is_from_and_how_it_has_ended(posts: Posts, ter
     [row] = terminal.run("posts").rows
     assert {name: row[name] for name in ORIGIN} == ORIGIN
     assert (row["conn_id"], row["username"], row["post_key"]) == (CONN_ID, "mia", KEY)
-    assert (row["state"], row["publish_id"], row["attempt"]) == ("out", "v_pub~1", "1")
+    assert (row["state"], row["publish_id"], row["attempt"]) == ("out", "v_pub~1", 1)
     assert (row["post_ids"], row["post_url"]) == ([POST_ID], PAGE)
     assert datetime.fromisoformat(row["updated_at"]) > datetime.now(UTC) - timedelta(minutes=1)
 
@@ -419,5 +419,5 @@ def test_prune_deletes_the_attempts_of_90_days_ago_and_keeps_the_outcome(
         old = select(PostRow.id).where(PostRow.post_key == KEY)
         session.execute(update(AttemptRow).where(AttemptRow.post_id.in_(old)).values(started_at=moment))
     deleted = {row["what"]: row["deleted"] for row in terminal.run("prune").rows}
-    assert deleted["attempts"] == "1"
+    assert deleted["attempts"] == 1
     assert posts.claim().verdict is Verdict.SETTLED
