@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measures the figures of docs/reliability.md and prints their tables; all of them take some hours.
 #
-#   bash scripts/reliability.sh                        everything
-#   bash scripts/reliability.sh -k test_refresh_kills  arguments are handed to pytest
+#   bash scripts/reliability.sh                        everything, even after one has failed
+#   bash scripts/reliability.sh -k test_refresh_kills  arguments are handed to pytest, for tests/faults alone
 #   bash scripts/reliability.sh -k test_one_post       what is killed, stopped or lost while a post goes out
 #
 # On SQLite, and on PostgreSQL where TIKTOK_TEST_POSTGRES_URL points to a server (databases of our own are made there).
@@ -12,4 +12,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 unset PYTEST_ADDOPTS PYTEST_PLUGINS "${!AIRFLOW_@}"
 [ -n "${TIKTOK_TEST_POSTGRES_URL:-}" ] || say "PostgreSQL is skipped: TIKTOK_TEST_POSTGRES_URL is not set"
-TIKTOK_RELIABILITY=1 exec "$PYTHON" -m pytest tests/faults "$@"
+export TIKTOK_RELIABILITY=1
+if [ $# -gt 0 ]; then
+    exec "$PYTHON" -m pytest tests/faults "$@"
+fi
+
+failed=0
+"$PYTHON" -m pytest tests/faults tests/integration/test_secrets.py || failed=1
+PYTHONPATH=scripts:benchmarks "$PYTHON" benchmarks/waiting.py || failed=1
+if [ -n "${TIKTOK_TEST_POSTGRES_URL:-}" ]; then
+    PYTHONPATH=scripts:. "$PYTHON" benchmarks/by_hand_compare.py || failed=1
+else
+    say "benchmarks/by_hand_compare.py is skipped: it needs PostgreSQL"
+fi
+exit "$failed"

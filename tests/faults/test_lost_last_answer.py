@@ -30,7 +30,10 @@ SETTINGS = [
         )
     )
     for values in product(
-        ("last_index", "count", "absent"), ("exact", "lags", "absent"), (416, 206), ("enforced", "lax")
+        ("last_index", "count", "absent"),
+        ("exact", "last_index", "lags", "absent"),
+        (416, 206),
+        ("enforced", "lax"),
     )
 ]
 

@@ -13,7 +13,7 @@ import pytest
 from local_airflow import LocalAirflow
 from tests.integration.conftest import DAG_FOLDERS, Connect
 from tests.integration.secret_search import ARGUMENTS, ENCODINGS, Findings, Watch, needles
-from tests.unit.store.conftest import POSTGRES, own_postgres_database
+from tests.unit.store.conftest import DATABASES, POSTGRES, own_postgres_database
 from tiktok_sandbox.client import Account, App, Sandbox
 from tiktok_sandbox.clips import make_clip
 from tiktok_sandbox.records import AccessToken, RefreshToken
@@ -41,12 +41,12 @@ PLACES = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=DATABASES)
 def airflow(
     request: pytest.FixtureRequest, sandbox_server: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalAirflow]:
-    """The shared Airflow; where TIKTOK_TEST_SECRETS_ON_POSTGRES is set, one of its own on PostgreSQL."""
-    if not os.environ.get("TIKTOK_TEST_SECRETS_ON_POSTGRES"):
+    """The shared Airflow, which is on SQLite; and one of its own on PostgreSQL."""
+    if request.param == "sqlite":
         yield request.getfixturevalue("airflow")
         return
     with own_postgres_database(os.environ[POSTGRES]) as url:
