@@ -25,7 +25,9 @@ Connect = Callable[..., Account]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what starts an Airflow of its own run before the shared one is there: two are much for two cores."""
-    items.sort(key=lambda item: "airflow" in getattr(item, "fixturenames", ()) and "[postgresql]" not in item.name)
+    items.sort(
+        key=lambda item: "airflow" in getattr(item, "fixturenames", ()) and "[postgresql]" not in item.name
+    )
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.hooks.account import Account
 from tiktok_provider.store.accounts import AccountStore
 from tiktok_provider.store.calling import call_tiktok
-from tiktok_provider.store.connections import mask
+from tiktok_provider.store.masking import mask
 from tiktok_provider.store.redaction import redact
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from sqlalchemy import select
 from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.exceptions import ConnectionSettingsError
 from tiktok_provider.hooks.account import Account, account_of
-from tiktok_provider.store.connections import mask
 from tiktok_provider.store.db import transaction
+from tiktok_provider.store.masking import mask
 from tiktok_provider.store.tokens import tokens_conn_id
 
 SECRET_VARIABLE = "TIKTOK_CLIENT_SECRET"

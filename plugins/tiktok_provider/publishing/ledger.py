@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from tiktok_provider.exceptions import InvalidInputError, UnreachableError
+from tiktok_provider.exceptions import ConnectionUnreadableError, InvalidInputError, UnreachableError
 from tiktok_provider.store.client import Store
 from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
 from tiktok_provider.store.operations import claim_post, look_post, settle_post, write_post
@@ -26,12 +26,15 @@ from tiktok_provider.store.post_state import (
     Settlement,
     Start,
 )
+from tiktok_provider.store.proof import ProofRefusedError
 from tiktok_provider.store.wire import StoreAnswerError
 
 log = logging.getLogger(__name__)
 
 # What passes when the API server is back. Not among them: that another try has taken the post over.
 STORE_FAULTS = (StoreBusyError, StoreNotReadyError, StoreAnswerError, UnreachableError)
+# What may pass, too: a Connection that cannot be read for a moment, here or at the API server, proves nothing.
+PERHAPS_PASSING = (*STORE_FAULTS, ProofRefusedError, ConnectionUnreadableError)
 # A publish id that only this process knows is worth waiting for the store.
 PATIENCE = 120.0
 
@@ -98,7 +101,7 @@ class PostLedger:
     def write_patiently(self, step: Intend | Start | Fail | Doubt) -> PostRecord:
         """Write what has become of init; waits two minutes for a store that is away, as nobody else knows it."""
         retrying = Retrying(
-            retry=retry_if_exception_type(STORE_FAULTS),
+            retry=retry_if_exception_type(PERHAPS_PASSING),
             stop=stop_after_delay(PATIENCE),
             wait=wait_exponential(multiplier=1, max=15),
             sleep=self._sleep,
@@ -128,7 +131,7 @@ class PostLedger:
         """Write what is no harm to miss."""
         try:
             self.write(step)
-        except STORE_FAULTS as error:
+        except PERHAPS_PASSING as error:
             log.warning("The store could not be told %r: %s", step.type, error)
 
     def settle(self, settlement: Settlement) -> PostRecord:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from tiktok_provider.api.oauth import TokenSet, refresh_tokens, revoke
-from tiktok_provider.exceptions import OAuthError, TikTokError
+from tiktok_provider.exceptions import OAuthError, TikTokError, UnreachableError
 from tiktok_provider.store import account_changes as changes
 from tiktok_provider.store.calling import Caller, call_tiktok
 from tiktok_provider.store.clock import utc_now
@@ -21,6 +21,7 @@ from tiktok_provider.store.connections import TikTokApp, check_origin, read_app,
 from tiktok_provider.store.db import change, transaction
 from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError, not_connected
 from tiktok_provider.store.leases import SHORTEST_WAIT, Lease, TooLateError, in_time
+from tiktok_provider.store.masking import TOKEN_MASKS
 from tiktok_provider.store.proof import NONCE_LIFETIME
 from tiktok_provider.store.records import NonceRecord
 from tiktok_provider.store.redaction import redact
@@ -148,6 +149,10 @@ class AccountStore:
         except TikTokError as error:
             redact(error, app.client_secret, lease.tokens.refresh_token)
             return await self._change(self._failure(app, lease, error))
+        except Exception as error:
+            # What keeps this process from any call, such as a certificate file that is not there.
+            log.exception("The call to TikTok's token endpoint for %r failed.", app.conn_id)
+            return await self._change(self._failure(app, lease, _fault_of_this_server(error)))
         return await self._keep(app, lease, tokens)
 
     def _failure(
@@ -163,6 +168,8 @@ class AccountStore:
 
     async def _keep(self, app: TikTokApp, lease: Lease, tokens: StoredTokens) -> changes.Outcome:
         """Write a set that TikTok gave: the old refresh token may be dead, so give up late, whatever the fault is."""
+        # Takes a while, in which no transaction needs to be open.
+        await in_thread(TOKEN_MASKS.mask, app.conn_id, tokens)
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((StoreBusyError, StoreNotReadyError, SQLAlchemyError)),
             stop=lambda state: state.idle_for >= PATIENCE_TO_KEEP,
@@ -217,6 +224,14 @@ def _tell_of_waiting(conn_id: str, state: RetryCallState) -> None:
     log.warning(
         "The new token set of %r cannot be written yet (%s). Do not end this process: the set would be lost.",
         *(conn_id, type(error).__name__),
+    )
+
+
+def _fault_of_this_server(error: Exception) -> UnreachableError:
+    return UnreachableError(
+        f"The API server cannot call TikTok ({type(error).__name__}, see its log). Whoever runs Airflow checks its"
+        " SSL_CERT_FILE, SSL_CERT_DIR and proxy settings.",
+        maybe_processed=True,
     )
 
 

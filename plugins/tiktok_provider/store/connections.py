@@ -4,14 +4,11 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
-from airflow._shared.secrets_masker import mask_secret as mask_in_core
 from airflow.configuration import conf
 from airflow.models import Connection
 from airflow.models.base import ID_LEN
 from airflow.sdk.exceptions import AirflowNotFoundException
-from airflow.sdk.log import mask_secret as mask_in_sdk
 from cryptography.fernet import InvalidToken
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,6 +16,7 @@ from sqlalchemy.orm import Session
 from tiktok_provider.api.hosts import HostPolicy, origin_of
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError
 from tiktok_provider.store.connection_fields import base_url
+from tiktok_provider.store.masking import TOKEN_MASKS, mask
 from tiktok_provider.store.tokens import StoredTokens, tokens_conn_id, tokens_in
 
 _OURS = "Written by the TikTok provider, which keeps the current token set here. Do not edit."
@@ -59,7 +57,7 @@ def read_app(conn_id: str, now: datetime) -> TikTokApp:
     hosts = HostPolicy.parse(conf.get("tiktok", "allowed_hosts", fallback=""))
     client_secret = _required(connection, "password", "client secret")
     first_set = tokens_in(conn_id, _extra_of(connection), now)
-    mask(client_secret, *_secrets_of(first_set))
+    mask(client_secret, *((first_set.access_token, first_set.refresh_token) if first_set else ()))
     return TikTokApp(
         conn_id=conn_id,
         client_key=_required(connection, "login", "client key"),
@@ -80,7 +78,8 @@ def read_tokens(session: Session, conn_id: str, now: datetime) -> StoredTokens |
     if connection is None:
         return None
     tokens = tokens_in(connection.conn_id, _extra_of(connection), now)
-    mask(*_secrets_of(tokens))
+    if tokens is not None:
+        TOKEN_MASKS.mask(conn_id, tokens)
     return tokens
 
 
@@ -124,7 +123,7 @@ def write_tokens(session: Session, app: TikTokApp, tokens: StoredTokens, generat
 
     :raises ConnectionSettingsError: a Connection that somebody else made has its id.
     """
-    mask(*_secrets_of(tokens))
+    TOKEN_MASKS.mask(app.conn_id, tokens)
     connection = _stored(session, app.conn_id)
     if connection is None:
         connection = Connection(conn_id=tokens_conn_id(app.conn_id), conn_type="tiktok", description=_OURS)
@@ -156,18 +155,6 @@ def user_conn_ids(session: Session) -> list[str]:
     """Return the ids of the TikTok Connections that people made in the metadata database."""
     connections = session.scalars(select(Connection).where(Connection.conn_type == "tiktok"))
     return sorted(connection.conn_id for connection in connections if not _is_ours(connection))
-
-
-def mask(*values: str) -> None:
-    """Keep secrets out of all logs of this process, also in the form in which URLs carry them."""
-    for value in filter(None, values):
-        for form in {value, quote(value, safe="")}:
-            mask_in_core(form)
-            mask_in_sdk(form)
-
-
-def _secrets_of(tokens: StoredTokens | None) -> tuple[str, ...]:
-    return (tokens.access_token, tokens.refresh_token) if tokens else ()
 
 
 def _find(conn_id: str) -> Connection:

@@ -74,9 +74,10 @@ def wait_for(record: AccountRecord, now: datetime) -> Busy | None:
 
 def take(record: AccountRecord, tokens: StoredTokens, now: datetime) -> Lease:
     """Take the lease, also over from a holder who did not come back in time."""
-    if record.lease_holder is not None and record.closed_until is not None:
-        # Who has written an absurd time may still be at it.
-        _contest(record, min(record.closed_until, now + LEASE), now)
+    if record.lease_holder is not None:
+        # It may have died. Or it waits for a database that was away, with a set that has ended this one. And who
+        # has written an absurd time may still be at it.
+        _contest(record, max(now, min(record.closed_until or now, now + LEASE)))
     record.lease_holder = str(uuid4())
     record.closed_until = now + LEASE
     return Lease(
@@ -100,7 +101,7 @@ def give_back(record: AccountRecord, lease: Lease, now: datetime, pause: timedel
 def finish(record: AccountRecord, lease: Lease, now: datetime, pause: timedelta = timedelta(0)) -> None:
     """End the lease after a call that may have changed something at TikTok; see ``give_back``."""
     give_back(record, lease, now, pause)
-    _contest(record, now, now)
+    _contest(record, now)
 
 
 def is_suspect(record: AccountRecord, lease: Lease, now: datetime) -> bool:
@@ -113,10 +114,8 @@ def clear(record: AccountRecord) -> None:
     record.lease_holder = record.closed_until = record.contested_until = None
 
 
-def _contest(record: AccountRecord, since: datetime, now: datetime) -> None:
-    until = since + CONTESTED
-    if record.contested_until is None or record.contested_until < until or not _is_contested(record, now):
-        record.contested_until = until
+def _contest(record: AccountRecord, since: datetime) -> None:
+    record.contested_until = since + CONTESTED
 
 
 def _is_contested(record: AccountRecord, now: datetime) -> bool:

@@ -120,8 +120,8 @@ class StoredTokens:
 
     @property
     def fingerprint(self) -> str:
-        """A hash by which the same set is known again."""
-        return hashlib.sha256(f"{self.access_token}\n{self.refresh_token}".encode()).hexdigest()
+        """A hash by which the same set is known again: by its refresh token, whatever became of the access token."""
+        return hashlib.sha256((self.refresh_token or self.access_token).encode()).hexdigest()
 
     def outlives(self, end: datetime | None) -> bool:
         """Whether its access token ends later: of two sets it was then given later."""

@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 
 from airflow.models import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
-from cryptography.fernet import InvalidToken
 from fastapi import Request
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
-from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError, InvalidInputError
-from tiktok_provider.store.connections import mask
+from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.store.db import audit, transaction
 from tiktok_provider.store.errors import ConflictError
+from tiktok_provider.store.masking import mask
 from tiktok_provider.store.proof import NONCE_LIFETIME, Proof, ProofRefusedError, SignedRequest
 from tiktok_provider.store.records import NonceRecord
 from tiktok_provider.store.threads import in_lookup_thread, in_thread
@@ -53,7 +52,7 @@ class Guard:
         """Let a read pass.
 
         :raises ProofRefusedError: the caller does not prove that it can read this Connection.
-        :raises ConnectionSettingsError: this server cannot tell, for it cannot read the Connection itself.
+        :raises StoreBusyError: this server cannot tell, for its database is away.
         """
         return (await self._checked(request, conn_id))[1]
 
@@ -112,22 +111,29 @@ def _client_secret(conn_id: str) -> str:
     that nobody knows, and the proof is refused like any wrong one.
     """
     connection = _find(conn_id)
-    if connection is None or connection.conn_type != "tiktok":
-        log.warning("There is no connection %r of type 'tiktok' that this API server can read.", conn_id)
-        return secrets.token_hex()
-    try:
-        secret: str | None = connection.password
-    except InvalidToken:
-        raise ConnectionUnreadableError(
-            f"Connection {conn_id!r} cannot be decrypted: it was written with another [core] fernet_key."
-        ) from None
+    secret: str | None = connection.password if connection and connection.conn_type == "tiktok" else None
     if not secret:
-        raise ConnectionSettingsError(f"Connection {conn_id!r} lacks its password: the app's client secret.")
+        log.warning(
+            "There is no connection %r of type 'tiktok' with a password, the app's client secret, that this API"
+            " server can read.",
+            conn_id,
+        )
+        return secrets.token_hex()
     mask(secret)
     return secret
 
 
 def _find(conn_id: str) -> Connection | None:
+    """Return the Connection; None if it is not there, or was encrypted with another key.
+
+    :raises StoreBusyError: the database is away, of which Airflow says "not found", too.
+    """
+    try:
+        return Connection.get_connection_from_secrets(conn_id)
+    except AirflowNotFoundException:
+        with transaction() as session:
+            if session.scalar(select(Connection.id).where(Connection.conn_id == conn_id)) is None:
+                return None
     try:
         return Connection.get_connection_from_secrets(conn_id)
     except AirflowNotFoundException:

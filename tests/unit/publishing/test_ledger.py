@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.conftest import CONN_ID, Creator
 from tests.unit.operators.test_publish import claim_of
-from tiktok_provider.exceptions import TikTokError
+from tiktok_provider.exceptions import ConnectionUnreadableError, TikTokError
 from tiktok_provider.publishing.ledger import PostLedger
 from tiktok_provider.store.client import Store, open_store
 from tiktok_provider.store.errors import (
@@ -18,6 +18,7 @@ from tiktok_provider.store.errors import (
     StoreUnreachableError,
 )
 from tiktok_provider.store.post_state import Intend, PostState
+from tiktok_provider.store.proof import ProofRefusedError
 from tiktok_provider.store.wire import StoreAnswerError
 
 AWAY = [
@@ -25,6 +26,8 @@ AWAY = [
     StoreNotReadyError("no tables"),
     StoreAnswerError("a proxy answers in its place"),
     StoreUnreachableError("nobody answers", maybe_processed=True),
+    ProofRefusedError("the API server cannot read the Connection for a moment", reason="signature"),
+    ConnectionUnreadableError("not defined, or not readable for a moment"),
 ]
 INTEND = Intend(source="url", fingerprint="f", content={})
 

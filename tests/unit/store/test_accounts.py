@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import delete, text, update
 
 from tests.unit.store.conftest import Mia
+from tests.unit.store.refreshing import refresh
 from tiktok_provider.api.oauth import TokenSet
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError, HostNotAllowedError
 from tiktok_provider.store.db import transaction
@@ -75,6 +76,18 @@ def test_a_first_set_that_was_seen_before_does_not_come_back(mia: Mia) -> None:
         mia.define(first_set)
         run(mia.store().look("mia"))
     assert mia.kept()["refresh_token"] == new.refresh_token
+
+
+def test_a_first_set_that_has_lost_its_access_token_is_still_the_one_that_was_seen(mia: Mia) -> None:
+    first = mia.issue()
+    mia.define(first)
+    run(mia.store().look("mia"))
+    mia.clock.advance(days=2)
+    refresh(mia, 1)
+    kept = mia.kept()
+    mia.define(replace(first, access_token=""))
+    assert run(mia.store().look("mia")).generation == 2
+    assert mia.kept() == kept
 
 
 def test_a_first_set_that_came_back_masked_changes_nothing(mia: Mia) -> None:

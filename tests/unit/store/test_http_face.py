@@ -9,9 +9,14 @@ from typing import Any
 
 import httpx
 import pytest
+from airflow import settings
 from airflow.models import Connection
+from airflow.models.crypto import get_fernet
+from airflow.secrets.metastore import MetastoreBackend
+from cryptography.fernet import Fernet
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
 
 from tests.unit.store.scripted import CONN_ID, SECRET, STATE, ScriptedAccounts, audited, define
 from tiktok_provider.store.db import transaction
@@ -21,7 +26,7 @@ from tiktok_provider.store.stores import Stores
 from tiktok_provider.store.tokens import Busy
 from tiktok_provider.web import guard
 from tiktok_provider.web.application import build_application
-from tiktok_provider.web.guard import LONGEST_BODY, Allowance
+from tiktok_provider.web.guard import AUDITED_PER_MINUTE, LONGEST_BODY, Allowance
 
 BODY = b'{"seen_generation": 3}'
 REFRESH, LOOK = f"/store/accounts/{CONN_ID}/refresh", f"/store/accounts/{CONN_ID}/look"
@@ -211,7 +216,57 @@ def test_a_slow_lookup_for_a_stranger_holds_up_nobody_else(
 def test_a_connection_without_a_secret_proves_nothing(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     define(monkeypatch, CONN_ID, password="")
     answer = face.post(headers=prove(""))
-    assert (answer.status_code, answer.json()["error"]) == (422, "connection_settings")
+    # Not a word of what is there: whoever asks may be a stranger. The server's log has it.
+    assert (answer.status_code, answer.json()["error"]) == (401, "proof_refused")
+
+
+def keep_in_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Define the Connection there instead of in the environment."""
+    monkeypatch.delenv("AIRFLOW_CONN_TIKTOK_DEFAULT")
+    with transaction() as session:
+        session.add(Connection(CONN_ID, conn_type="tiktok", login="fake-key", password=SECRET))
+
+
+def away(*_: object) -> None:
+    raise OperationalError("SELECT", None, Exception("could not connect to server"))
+
+
+def test_a_database_that_is_away_is_no_wrong_secret(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_in_the_database(monkeypatch)
+    engine = settings.get_engine()
+    event.listen(engine, "before_cursor_execute", away)
+    try:
+        # More than are written to the audit log in a minute.
+        answers = {face.post().status_code for _ in range(AUDITED_PER_MINUTE + 10)}
+    finally:
+        event.remove(engine, "before_cursor_execute", away)
+    assert answers == {503}
+    assert audited() == []
+
+
+def test_a_database_that_is_away_for_one_question_is_asked_again(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_in_the_database(monkeypatch)
+    ask, failures = MetastoreBackend.get_connection, iter([away])
+
+    def get_connection(*arguments: Any, **options: Any) -> Any:
+        next(failures, lambda: None)()
+        return ask(*arguments, **options)
+
+    monkeypatch.setattr(MetastoreBackend, "get_connection", get_connection)
+    assert face.post().status_code == 200
+
+
+def test_a_connection_that_was_encrypted_with_another_key_proves_nothing(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_in_the_database(monkeypatch)
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+    get_fernet.cache_clear()
+    status = face.post().status_code
+    get_fernet.cache_clear()
+    assert status == 401
 
 
 @pytest.mark.parametrize(

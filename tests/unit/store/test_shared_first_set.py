@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from airflow.models import Connection
@@ -58,6 +58,12 @@ def test_a_second_connection_with_the_same_first_set_is_refused_and_names_the_fi
     assert (stored(), mia.audit_log(), mia.refreshes()) == (before, log, 0)
     with transaction() as session:
         assert session.scalars(select(PostRow)).all() == []
+
+
+def test_a_second_connection_with_the_refresh_token_alone_is_refused_too(mia: Mia, first: Tokens) -> None:
+    define_too(mia, replace(first, access_token=""))
+    with pytest.raises(ConnectionSettingsError, match="same first token set"):
+        run(mia.store().look("mia2"))
 
 
 @pytest.mark.usefixtures("first")

@@ -17,6 +17,7 @@ from tiktok_provider.store import account_changes
 from tiktok_provider.store.accounts import AccountStore
 from tiktok_provider.store.calling import call_tiktok
 from tiktok_provider.store.errors import AccountDeadError, StoreBusyError, StoreNotReadyError
+from tiktok_provider.store.tiktok_tls import tiktok_tls
 from tiktok_provider.store.tokens import Busy, TokenState
 
 run = asyncio.run
@@ -265,6 +266,24 @@ def test_a_set_in_hand_is_written_as_soon_as_the_database_is_back(
     assert expired.works()
 
 
+def test_an_account_is_not_called_dead_while_a_set_in_hand_waits_for_the_database(
+    expired: Mia, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = AwayDatabase(monkeypatch, StoreBusyError("The database is locked."), seconds=240)
+    others: list[TokenState | Busy] = []
+
+    async def sleep(seconds: float) -> None:
+        await away.sleep(seconds)
+        expired.clock.advance(seconds=seconds)
+        if sum(away.pauses) >= 240 and not others:
+            # The database is back, and another task asks before the set's next try to be written.
+            others.append(await asyncio.to_thread(refresh, expired))
+
+    assert isinstance(refresh(expired, sleep=sleep), TokenState)
+    assert others == [Busy(15.0)]
+    assert expired.works()
+
+
 def test_a_database_that_is_away_for_more_than_ten_minutes_is_given_up(
     expired: Mia, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +302,25 @@ def test_while_a_set_waits_for_the_database_the_log_says_so_without_it(
     assert len(said) == len(away.pauses)
     assert "'mia' cannot be written yet (InternalError). Do not end this process" in said[0]
     assert expired.kept()["refresh_token"] not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SSL_CERT_FILE", "/nowhere/ca.pem"), ("ALL_PROXY", "unknown://fake-proxy:1")]
+)
+def test_a_setting_that_keeps_the_server_from_tiktok_is_told_and_gives_the_lease_back(
+    expired: Mia, name: str, value: str
+) -> None:
+    tiktok_tls.cache_clear()
+    expired.monkeypatch.setenv(name, value)
+    with pytest.raises(UnreachableError, match="SSL_CERT_FILE, SSL_CERT_DIR and proxy settings"):
+        refresh(expired)
+    [account] = run(expired.store().accounts())
+    assert "API server cannot call TikTok" in str(account.last_error)
+    assert expired.audit_log()[-1][0] == "tiktok_token_failure"
+    expired.monkeypatch.delenv(name)
+    tiktok_tls.cache_clear()
+    expired.clock.advance(seconds=5)
+    assert isinstance(refresh(expired), TokenState)
 
 
 def test_a_clock_that_was_ahead_for_a_moment_does_not_close_the_account(expired: Mia) -> None:

@@ -139,10 +139,12 @@ def test_a_set_comes_back_from_the_extra_as_it_went_in() -> None:
     assert tokens_in("mia", extra, NOW + DAY) == tokens
 
 
-def test_the_same_set_is_known_again_and_another_is_not() -> None:
+def test_the_same_set_is_known_again_by_its_refresh_token_and_another_is_not() -> None:
     assert stored().fingerprint == stored(scope="other", access_expires_at="2031-01-01").fingerprint
-    assert stored().fingerprint != stored(access_token="act.other").fingerprint
+    assert stored().fingerprint == stored(access_token="").fingerprint
     assert stored().fingerprint != stored(refresh_token="rft.other").fingerprint
+    lone = stored(refresh_token="")
+    assert lone.fingerprint != stored(refresh_token="", access_token="act.other").fingerprint
 
 
 def test_no_token_shows() -> None:
