@@ -41,6 +41,8 @@ def consent_routes(state: SandboxState) -> list[Route]:
             consent = _read(state, request.query_params)
         except _ParameterError as bad:
             return error_page(str(bad))
+        if refusal := _refused_response_type(request.query_params):
+            return _redirect(consent, refusal)
         if request.method == "POST":
             return _decide(state, consent, await request.form())
         account = _signed_in(state, request, consent)
@@ -57,8 +59,6 @@ def _read(state: SandboxState, query: Mapping[str, str]) -> _Consent:
     app = state.apps.get(query.get("client_key", ""))
     if app is None:
         raise _ParameterError("client_key")
-    if query.get("response_type") != "code":
-        raise _ParameterError("response_type")
     scope = query.get("scope", "").split(",")
     if not set(scope) <= set(ALL_SCOPES) & set(app.scopes):
         raise _ParameterError("scope")
@@ -80,6 +80,16 @@ def _challenge(state: SandboxState, app: App, query: Mapping[str, str]) -> str |
     if query.get("code_challenge_method") != "S256":
         raise _ParameterError("code_challenge_method")
     return challenge
+
+
+def _refused_response_type(query: Mapping[str, str]) -> dict[str, str] | None:
+    """Not one of the parameters that the error page names, so that the app hears of it."""
+    given = query.get("response_type")
+    if given == "code":
+        return None
+    if not given:
+        return {"error": "invalid_request", "error_description": "response_type is missing"}
+    return {"error": "unsupported_response_type", "error_description": "response_type must be code"}
 
 
 def _signed_in(state: SandboxState, request: Request, consent: _Consent) -> Account | None:

@@ -1,5 +1,6 @@
 """Login with a QR code, for machines without a browser."""
 
+import re
 from urllib.parse import urlencode
 
 from starlette.datastructures import FormData
@@ -17,6 +18,8 @@ from tiktok_sandbox.tokens import QrLogin
 
 _LIFETIME_SECONDS = 300
 _SCAN_PATH = "/v2/auth/qr/"
+# Below 512 characters, and the same before and after URL coding.
+_TICKET = re.compile(r"[A-Za-z0-9._~-]{1,511}")
 _DONE = "<!doctype html><title>TikTok sandbox</title><p>You can go back to the app.</p>"
 
 
@@ -25,9 +28,11 @@ def qr_routes(state: SandboxState) -> list[Route]:
         login = state.tokens.qr_logins.get(request.query_params.get("token", ""))
         if login is None or _status(state, login) not in ("new", "scanned"):
             return error_page("token")
+        ticket = request.query_params.get("client_ticket", "")
+        if not _TICKET.fullmatch(ticket):
+            return error_page("client_ticket")
         if request.method == "GET":
-            login.status = "scanned"
-            login.ticket = request.query_params.get("client_ticket", "")
+            login.status, login.ticket = "scanned", ticket
             return consent_page(state, login.app, login.scope)
         return _decide(state, login, await request.form())
 
@@ -43,6 +48,8 @@ def _begin(call: OAuthCall) -> dict[str, object]:
     app = state.apps.get(call.required("client_key"))
     if app is None:
         raise OAuthError("invalid_client", "client_key is incorrect")
+    if not app.redirect_uris:
+        raise OAuthError("unauthorized_client", "The client has no redirect_uri for this flow")
     scope = call.required("scope").split(",")
     if not set(scope) <= set(app.scopes):
         raise OAuthError("invalid_scope", "The scope is unknown or not approved")
@@ -71,6 +78,7 @@ def _status(state: SandboxState, login: QrLogin) -> str:
 
 def _decide(state: SandboxState, login: QrLogin, form: FormData) -> Response:
     if form.get("decision") != "approve":
+        # No other documented status fits.
         login.status = "expired"
         return HTMLResponse(_DONE)
     account = state.account_named(str(form.get("account", "")))
@@ -82,7 +90,7 @@ def _decide(state: SandboxState, login: QrLogin, form: FormData) -> Response:
 
 def _confirm(state: SandboxState, login: QrLogin, account: Account, chosen: list[str]) -> None:
     scope = granted_scope(state, [name for name in login.scope if name in chosen])
-    redirect_uri = next(iter(login.app.redirect_uris), "")
+    redirect_uri = login.app.redirect_uris[0]
     code = new_code(state, login.app, account, scope, redirect_uri, None)
     echoed = {} if login.state is None else {"state": login.state}
     query = urlencode({"code": code.value, "scopes": ",".join(scope), **echoed})

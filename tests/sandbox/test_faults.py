@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from tests.sandbox.browser import post_token
+from tests.sandbox.browser import assert_oauth_error, post_token
 from tests.sandbox.conftest import (
     BARE,
     CHUNK,
@@ -64,6 +64,19 @@ CODES = {
     USER_INFO: {"scope_permission_missed": 400, "invalid_file_upload": 400, "invalid_params": 400},
 }
 
+OAUTH_ERRORS = {
+    "access_denied": 400,
+    "invalid_client": 401,
+    "invalid_grant": 400,
+    "invalid_request": 400,
+    "invalid_scope": 400,
+    "unauthorized_client": 400,
+    "unsupported_grant_type": 400,
+    "unsupported_response_type": 400,
+    "server_error": 500,
+    "temporarily_unavailable": 503,
+}
+
 
 def call(creator: Creator, path: str = CREATOR_INFO) -> httpx.Response:
     method = "GET" if path == USER_INFO else "POST"
@@ -89,6 +102,31 @@ def log(sandbox: Sandbox, path: str = "") -> list[Json]:
 def test_an_error_has_its_documented_status(creator: Creator, path: str, code: str, status: int) -> None:
     creator.sandbox.add_fault({"type": "error", "code": code}, path=path)
     assert_error(call(creator, path), status, code)
+
+
+@pytest.mark.parametrize("lenient", [False, True], ids=["usual_status", "status_200"])
+@pytest.mark.parametrize(("error", "status"), OAUTH_ERRORS.items())
+def test_an_oauth_error_is_flat_and_nothing_is_processed(
+    sandbox: Sandbox, creator: Creator, error: str, status: int, lenient: bool
+) -> None:
+    sandbox.set_switches(oauth_error_status=200 if lenient else 400)
+    sandbox.add_fault({"type": "error", "code": error}, path=TOKEN)
+    grant = {"grant_type": "refresh_token", "refresh_token": creator.refresh_token}
+    assert_oauth_error(post_token(creator, **grant), error, 200 if lenient else status)
+    assert post_token(creator, **grant).status_code == 200
+
+
+@pytest.mark.parametrize("path", [REVOKE, "/v2/oauth/get_qrcode/", "/v2/oauth/check_qrcode/"])
+def test_every_oauth_endpoint_has_the_flat_error(sandbox: Sandbox, path: str) -> None:
+    sandbox.add_fault({"type": "error", "code": "temporarily_unavailable"}, path=path)
+    assert_oauth_error(BARE.post(sandbox.url + path, data={}), "temporarily_unavailable", 503)
+
+
+def test_a_status_500_without_body_is_a_server_error_at_the_token_endpoint(
+    sandbox: Sandbox, creator: Creator
+) -> None:
+    sandbox.add_fault({"type": "status", "status": 500}, path=TOKEN)
+    assert_oauth_error(post_token(creator), "server_error", 500)
 
 
 def test_an_error_means_that_nothing_is_processed(sandbox: Sandbox, creator: Creator) -> None:

@@ -68,11 +68,30 @@ def test_a_scope_that_the_app_was_not_approved_for_is_refused(make_creator: Make
     assert get_code(creator, scope="user.info.basic,video.upload")
 
 
-@pytest.mark.parametrize("value", [None, "token", "id_token"])
-def test_the_response_type_must_be_code(web: Creator, value: str | None) -> None:
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (None, "invalid_request"),
+        ("", "invalid_request"),
+        ("token", "unsupported_response_type"),
+        ("id_token", "unsupported_response_type"),
+        ("CODE", "unsupported_response_type"),
+    ],
+)
+def test_a_response_type_other_than_code_leads_back_with_its_error(
+    web: Creator, value: str | None, error: str
+) -> None:
     response = ask(web, response_type=value)
-    assert "<form" not in response.text
-    assert "code" not in httpx.URL(response.headers.get("location", "")).params
+    assert response.status_code == 303
+    location = httpx.URL(response.headers["location"])
+    assert str(location).startswith(WEB + "?")
+    assert set(location.params) == {"error", "error_description", "state"}
+    assert (location.params["error"], location.params["state"]) == (error, "a state & more")
+
+
+def test_a_wrong_response_type_leads_to_no_foreign_address(web: Creator) -> None:
+    response = ask(web, response_type="token", redirect_uri="https://evil.test/callback/")
+    assert_page_names(response, "redirect_uri")
 
 
 # Redirect URIs at registration: a bad one cannot be registered, or leads nowhere

@@ -1,6 +1,6 @@
 """Fact sheet section 1.8: the QR login."""
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 import pytest
@@ -43,10 +43,14 @@ def test_bad_qr_calls_have_flat_errors(web: Creator) -> None:
     assert_oauth_error(check_qrcode(web, "nobody"), {"invalid_grant", "invalid_request"})
 
 
-def scan(creator: Creator) -> tuple[str, httpx.Response]:
+def test_an_app_without_a_redirect_uri_may_not_use_the_flow(creator: Creator) -> None:
+    assert_oauth_error(get_qrcode(creator), "unauthorized_client", 400)
+
+
+def scan(creator: Creator, ticket: str = "my-ticket") -> tuple[str, httpx.Response]:
     """Open the code's URL on the creator's phone; returns the app's token and the page."""
     body = get_qrcode(creator).json()
-    url = body["scan_qrcode_url"].replace("client_ticket=tobefilled", "client_ticket=my-ticket")
+    url = body["scan_qrcode_url"].replace("client_ticket=tobefilled", f"client_ticket={quote(ticket)}")
     return body["token"], BARE.get(httpx.URL(creator.sandbox.url).join(url))
 
 
@@ -59,6 +63,32 @@ def test_a_scanned_code_is_confirmed_by_the_creator_and_used_once(web: Creator) 
     back = httpx.URL(confirmed["redirect_uri"])
     assert exchange(web, back.params["code"]).json()["open_id"] == web.open_id
     assert check_qrcode(web, token).json()["status"] == "utilised"
+
+
+def test_a_code_that_the_creator_declines_expires_and_cannot_be_approved_any_more(web: Creator) -> None:
+    token, page = scan(web)
+    Form(page).submit(web, SCOPES, "cancel|deny")
+    declined = {"status": "expired", "client_ticket": "my-ticket"}
+    assert check_qrcode(web, token).json() == declined
+    assert Form(page).submit(web, SCOPES, "allow|approve").status_code == 400
+    assert check_qrcode(web, token).json() == declined
+
+
+@pytest.mark.parametrize("ticket", ["t", "t" * 511, "aZ09-._~"], ids=["short", "511", "every_kind"])
+def test_a_ticket_below_512_url_safe_characters_is_echoed(web: Creator, ticket: str) -> None:
+    token, page = scan(web, ticket)
+    assert "<form" in page.text
+    assert check_qrcode(web, token).json() == {"status": "scanned", "client_ticket": ticket}
+
+
+@pytest.mark.parametrize(
+    "ticket", ["", "t" * 512, "a b", "a/b", "a+b", "a=", "é"], ids=lambda ticket: ticket[:3] or "empty"
+)
+def test_another_ticket_shows_the_error_page_and_leaves_the_code_unscanned(web: Creator, ticket: str) -> None:
+    token, page = scan(web, ticket)
+    assert (page.status_code, "<form" in page.text) == (400, False)
+    assert "<li>client_ticket</li>" in page.text
+    assert check_qrcode(web, token).json()["status"] == "new"
 
 
 def test_a_code_that_nobody_scans_expires(web: Creator) -> None:
