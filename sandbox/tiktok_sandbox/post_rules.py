@@ -9,7 +9,7 @@ from tiktok_sandbox.records import PostSettings
 UNAUDITED = "unaudited_client_can_only_post_to_private_accounts"
 _FIRST_APP_WITH_PHOTO_DRAFTS = (31, 8)
 _VIDEO_TITLE, _PHOTO_TITLE, _PHOTO_DESCRIPTION = 2200, 90, 4000
-_INT32 = 2**31 - 1
+_INT32 = range(-(2**31), 2**31)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _check_length(name: str, text: str, limit: int) -> None:
 def video_settings(call: ApiCall, post_info: dict[str, object]) -> PostSettings:
     info = call.parse(VideoPostInfo, post_info)
     _check_length("title", info.title, _VIDEO_TITLE)
-    if abs(info.video_cover_timestamp_ms or 0) > _INT32:
+    if (info.video_cover_timestamp_ms or 0) not in _INT32:
         raise ParamsError("video_cover_timestamp_ms must be an int32")
     settings = PostSettings(**vars(info))
     _check_branding(call, settings)

@@ -19,6 +19,7 @@ from tests.sandbox.conftest import (
     BARE,
     CREATOR_INFO,
     INBOX_INIT,
+    NOWHERE,
     PHOTO_INIT,
     REVOKE,
     USER_INFO,
@@ -167,6 +168,16 @@ def test_a_wrong_challenge_shows_the_error_page(
 # Fields
 
 
+PHOTOS: Json = {
+    "media_type": "PHOTO",
+    "post_mode": "DIRECT_POST",
+    "post_info": {"privacy_level": "SELF_ONLY"},
+    "source_info": {
+        "source": "PULL_FROM_URL",
+        "photo_images": [f"{NOWHERE}/a.jpg"],
+        "photo_cover_index": 0,
+    },
+}
 UNKNOWN_FIELDS: dict[str, tuple[str, Json]] = {
     "video": (VIDEO_INIT, {"source_info": file_source(1000), "colour": 1}),
     "post_info": (
@@ -175,6 +186,11 @@ UNKNOWN_FIELDS: dict[str, tuple[str, Json]] = {
     ),
     "inbox": (INBOX_INIT, {"source_info": file_source(1000), "colour": 1}),
     "source_info": (INBOX_INIT, {"source_info": {**file_source(1000), "colour": 1}}),
+    "photo": (PHOTO_INIT, {**PHOTOS, "colour": 1}),
+    "photo_post_info": (PHOTO_INIT, {**PHOTOS, "post_info": {**PHOTOS["post_info"], "colour": 1}}),
+    "photo_duet": (PHOTO_INIT, {**PHOTOS, "post_info": {**PHOTOS["post_info"], "disable_duet": True}}),
+    "photo_stitch": (PHOTO_INIT, {**PHOTOS, "post_info": {**PHOTOS["post_info"], "disable_stitch": True}}),
+    "photo_source_info": (PHOTO_INIT, {**PHOTOS, "source_info": {**PHOTOS["source_info"], "colour": 1}}),
 }
 
 

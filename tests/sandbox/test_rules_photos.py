@@ -131,11 +131,40 @@ def test_a_draft_needs_no_privacy_level_and_no_post_info(creator: Creator) -> No
     [
         pytest.param({}, "FOLLOWER_OF_CREATOR", id="followers_of_a_public_account"),
         pytest.param({"private": True}, "PUBLIC_TO_EVERYONE", id="everyone_of_a_private_account"),
+        pytest.param({"hidden_privacy_levels": ["SELF_ONLY"]}, "SELF_ONLY", id="a_hidden_level"),
+        pytest.param({}, "EVERYONE", id="unknown"),
+        pytest.param({}, "public_to_everyone", id="lower_case"),
+        pytest.param({}, "", id="empty"),
     ],
 )
 def test_a_level_that_is_not_offered_is_refused(make_creator: MakeCreator, account: Json, level: str) -> None:
     response = make_creator(account=account).init_photos([URL], privacy_level=level)
     assert_error(response, 403, "privacy_level_option_mismatch")
+
+
+def test_branded_content_for_oneself_alone_is_refused_by_default(creator: Creator) -> None:
+    response = creator.init_photos([URL], privacy_level="SELF_ONLY", brand_content_toggle=True)
+    assert_error(response, 400, "invalid_params")
+
+
+def test_branded_content_for_oneself_alone_passes_with_the_switch(creator: Creator) -> None:
+    creator.sandbox.set_switches(branded_self_only="accepted")
+    assert data_of(creator.init_photos([URL], privacy_level="SELF_ONLY", brand_content_toggle=True))
+
+
+@pytest.mark.parametrize("level", ["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS"])
+def test_branded_content_for_others_is_accepted(creator: Creator, level: str) -> None:
+    assert data_of(creator.init_photos([URL], privacy_level=level, brand_content_toggle=True))
+
+
+def test_ones_own_brand_may_be_for_oneself_alone(creator: Creator) -> None:
+    assert data_of(creator.init_photos([URL], privacy_level="SELF_ONLY", brand_organic_toggle=True))
+
+
+@both_modes
+@pytest.mark.parametrize("field", ["disable_duet", "disable_stitch"])
+def test_a_photo_has_neither_duet_nor_stitch(creator: Creator, mode: str, field: str) -> None:
+    assert_error(creator.init_photos([URL], mode, **{field: True}), 400, "invalid_params", field)
 
 
 @both_modes
@@ -195,6 +224,15 @@ def test_a_direct_post_is_in_the_feed_with_every_image(
     assert entry["photo_sha256s"] == [digest(image), digest(other)]
     assert (entry["kind"], entry["mode"], entry["title"]) == ("photo", "direct", "pictures")
     assert (entry["description"], {name: entry[name] for name in flags}) == ("more #words", flags)
+
+
+def test_comments_that_the_account_forbids_are_forced_off(
+    make_creator: MakeCreator, origin: MediaOrigin, image: bytes
+) -> None:
+    creator = make_creator(account={"comment_disabled": True})
+    made = data_of(creator.init_photos([origin.serve("/a.jpg", image)], disable_comment=False))
+    creator.wait_for(made["publish_id"], "PUBLISH_COMPLETE")
+    assert creator.feed_entry(made["publish_id"])["disable_comment"] is True
 
 
 def digest(data: bytes) -> str:

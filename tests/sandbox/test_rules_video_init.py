@@ -151,6 +151,18 @@ def test_a_cover_timestamp_outside_the_video_means_the_first_frame(
     assert creator.publish(clip, video_cover_timestamp_ms=value)
 
 
+@pytest.mark.parametrize(
+    ("value", "accepted"),
+    [(2**31 - 1, True), (2**31, False), (-(2**31), True), (-(2**31) - 1, False), (10**30, False)],
+)
+def test_a_cover_timestamp_is_an_int32(creator: Creator, value: int, accepted: bool) -> None:
+    response = creator.init_video(file_source(1000), video_cover_timestamp_ms=value)
+    if accepted:
+        assert data_of(response)
+    else:
+        assert_error(response, 400, "invalid_params", "video_cover_timestamp_ms")
+
+
 def test_branded_content_for_oneself_alone_is_refused_by_default(creator: Creator) -> None:
     response = creator.init_video(file_source(1000), privacy_level="SELF_ONLY", brand_content_toggle=True)
     assert response.status_code in {400, 403}
