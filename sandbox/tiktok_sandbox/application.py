@@ -18,6 +18,7 @@ from tiktok_sandbox.lifecycle import settle
 from tiktok_sandbox.middleware import CLIENT_GONE, CallMiddleware
 from tiktok_sandbox.oauth import oauth_routes
 from tiktok_sandbox.page import page_routes
+from tiktok_sandbox.pictures import picture_routes
 from tiktok_sandbox.posting import posting_routes
 from tiktok_sandbox.qr_login import qr_routes
 from tiktok_sandbox.records import Call
@@ -41,6 +42,7 @@ def create_application(state: SandboxState) -> ASGIApp:
         *upload_routes(state),
         *control_routes(state),
         *control_post_routes(state),
+        *picture_routes(state),
         *page_routes(state),
     ]
     application = Starlette(

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from tiktok_sandbox.api_routes import ApiCall, Endpoint, route
 from tiktok_sandbox.envelope import ApiError, ParamsError
 from tiktok_sandbox.limits import Limit
+from tiktok_sandbox.pictures import AVATAR_SECONDS, COVER_SECONDS, picture_url
 from tiktok_sandbox.records import Post, Publish
 from tiktok_sandbox.state import SandboxState
 from tiktok_sandbox.video_facts import video_facts
@@ -93,14 +94,13 @@ async def user_info(call: ApiCall) -> dict[str, object]:
 
 def _user(call: ApiCall) -> dict[str, object]:
     account = call.account
-    avatar = f"https://p16.tiktokcdn.test/{account.username}"
     page = f"{call.base_url}/@{account.username}"
     return {
         "open_id": call.token.authorization.open_id,
         "union_id": account.union_id,
-        "avatar_url": f"{avatar}.jpeg",
-        "avatar_url_100": f"{avatar}-100.jpeg",
-        "avatar_large_url": f"{avatar}-large.jpeg",
+        "avatar_url": _avatar(call, account.username),
+        "avatar_url_100": _avatar(call, f"{account.username}-100"),
+        "avatar_large_url": _avatar(call, f"{account.username}-large"),
         "display_name": account.nickname,
         "bio_description": "",
         "profile_deep_link": page,
@@ -112,6 +112,10 @@ def _user(call: ApiCall) -> dict[str, object]:
         "likes_count": 0,
         "video_count": len(_public_videos(call)),
     }
+
+
+def _avatar(call: ApiCall, name: str) -> str:
+    return picture_url(call.state, call.base_url, name, AVATAR_SECONDS)
 
 
 def _public_videos(call: ApiCall) -> list[tuple[Publish, Post]]:
@@ -167,7 +171,7 @@ async def _video(call: ApiCall, video: tuple[Publish, Post], names: list[str]) -
     everything: dict[str, object] = {
         "id": str(post.post_id),
         "create_time": int(post.posted_at),
-        "cover_image_url": f"https://p16.tiktokcdn.test/cover/{post.post_id}.jpeg",
+        "cover_image_url": picture_url(call.state, call.base_url, f"cover-{post.post_id}", COVER_SECONDS),
         "share_url": share_url,
         "video_description": text,
         "title": text,

@@ -10,6 +10,7 @@ from tiktok_sandbox.chunk_rules import ChunkPlan, check_plan
 from tiktok_sandbox.envelope import CREATOR_INFO_PATH, ParamsError
 from tiktok_sandbox.lifecycle import start_pull
 from tiktok_sandbox.limits import Limit, check_pending_drafts, check_posting_caps
+from tiktok_sandbox.pictures import AVATAR_SECONDS, picture_url
 from tiktok_sandbox.post_rules import (
     DraftBody,
     PhotoBody,
@@ -69,7 +70,7 @@ async def creator_info(call: ApiCall) -> dict[str, object]:
     check_not_banned(call)
     check_posting_caps(call.state, call.app, account)
     return {
-        "creator_avatar_url": f"https://p16.tiktokcdn.test/{account.username}.jpeg",
+        "creator_avatar_url": picture_url(call.state, call.base_url, account.username, AVATAR_SECONDS),
         "creator_username": account.username,
         "creator_nickname": account.nickname,
         "privacy_level_options": account.privacy_levels,

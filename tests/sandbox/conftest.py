@@ -96,6 +96,15 @@ def data_of(response: httpx.Response) -> Json:
     return cast(Json, response.json()["data"])
 
 
+def assert_lives(sandbox: Sandbox, url: str, seconds: int) -> None:
+    """The address of this picture is good for so long from now on, rounded up to a whole second."""
+    for advance, status in ((0, 200), (seconds - 1, 200), (2, 403)):
+        sandbox.advance(advance)
+        response = BARE.get(url)
+        assert (advance, response.status_code) == (advance, status)
+        assert response.content.startswith(b"\xff\xd8") == (status == 200)
+
+
 def control(sandbox: Sandbox, method: str, path: str, body: object = None) -> Any:
     """One call of the control API; returns its JSON."""
     response = BARE.request(method, sandbox.url + path, json=body)

@@ -2,7 +2,17 @@
 
 import pytest
 
-from tests.sandbox.conftest import CREATOR_INFO, Creator, Json, MakeCreator, Media, assert_error, data_of
+from tests.sandbox.conftest import (
+    BARE,
+    CREATOR_INFO,
+    Creator,
+    Json,
+    MakeCreator,
+    Media,
+    assert_error,
+    assert_lives,
+    data_of,
+)
 
 PUBLIC_LEVELS = ["PUBLIC_TO_EVERYONE", "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"]
 PRIVATE_LEVELS = ["FOLLOWER_OF_CREATOR", "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"]
@@ -77,6 +87,17 @@ def test_interactions_are_disabled_as_the_account_says(
 def test_the_longest_duration_is_the_accounts_own(make_creator: MakeCreator, seconds: int) -> None:
     account = {"max_video_post_duration_sec": seconds}
     assert creator_info(make_creator(account=account))["max_video_post_duration_sec"] == seconds
+
+
+def test_the_avatars_address_lives_two_hours_and_another_call_gives_a_fresh_one(creator: Creator) -> None:
+    assert_lives(creator.sandbox, creator_info(creator)["creator_avatar_url"], 7200)
+    assert_lives(creator.sandbox, creator_info(creator)["creator_avatar_url"], 7200)
+
+
+@pytest.mark.parametrize("query", ["", "?expires=", "?expires=never", "?expires=0"])
+def test_an_avatars_address_is_good_with_its_expiry_alone(creator: Creator, query: str) -> None:
+    url = creator_info(creator)["creator_avatar_url"]
+    assert BARE.get(url.partition("?")[0] + query).status_code == 403
 
 
 def test_an_answer_is_fresh_each_time(creator: Creator) -> None:

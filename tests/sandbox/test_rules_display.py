@@ -12,6 +12,7 @@ from tests.sandbox.conftest import (
     MakeCreator,
     Media,
     assert_error,
+    assert_lives,
     control,
     data_of,
 )
@@ -144,6 +145,11 @@ def test_one_field_outside_the_scopes_refuses_the_whole_call_as_the_switch_says(
     assert data_of(user_info(creator, "open_id"))
 
 
+@pytest.mark.parametrize("field", ["avatar_url", "avatar_url_100", "avatar_large_url"])
+def test_an_avatars_address_lives_two_hours(creator: Creator, field: str) -> None:
+    assert_lives(creator.sandbox, data_of(user_info(creator, field))["user"][field], 7200)
+
+
 def test_an_open_id_belongs_to_one_app_and_a_union_id_to_the_creator(make_creator: MakeCreator) -> None:
     one = make_creator()
     two = make_creator(account_of=one)
@@ -172,6 +178,16 @@ def test_a_video_has_all_fields_with_their_types(creator: Creator, clip: Media) 
         assert abs(video["create_time"] - posted_at) < 30
         assert "Look #cats" in (video["title"], video["video_description"])
         assert video["share_url"].partition("?")[0].endswith(f"/@{creator.username}/video/{post_id}")
+
+
+def test_a_covers_address_lives_six_hours_and_a_query_gives_a_fresh_one(
+    creator: Creator, clip: Media
+) -> None:
+    post_id = post(creator, clip)
+    (listed,) = data_of(video_list(creator, "cover_image_url"))["videos"]
+    assert_lives(creator.sandbox, listed["cover_image_url"], 6 * 3600)
+    (queried,) = data_of(video_query(creator, [post_id], "cover_image_url"))["videos"]
+    assert_lives(creator.sandbox, queried["cover_image_url"], 6 * 3600)
 
 
 def test_a_video_has_only_the_fields_that_were_asked_for(creator: Creator, clip: Media) -> None:
