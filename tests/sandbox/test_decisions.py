@@ -14,6 +14,7 @@ from tests.sandbox.browser import (
     assert_page_names,
     exchange,
     get_code,
+    post_token,
 )
 from tests.sandbox.conftest import (
     BARE,
@@ -248,6 +249,12 @@ def test_calls_refused_for_their_content_do_count(creator: Creator) -> None:
     for _ in range(6):
         assert_error(creator.init_video({}), 400, "invalid_params")
     assert_error(creator.init_video(file_source(1000)), 429, "rate_limit_exceeded")
+
+
+def test_cancel_and_the_token_endpoint_have_no_limit(creator: Creator) -> None:
+    for _ in range(50):
+        assert_error(creator.cancel("v_pub_url~v2.7000000000000000000"), 400, "invalid_publish_id")
+        assert post_token(creator, grant_type="client_credentials").status_code == 200
 
 
 Release = Callable[[Creator, str], object]

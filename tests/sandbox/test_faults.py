@@ -9,6 +9,7 @@ import pytest
 from tests.sandbox.browser import assert_oauth_error, post_token
 from tests.sandbox.conftest import (
     BARE,
+    CANCEL,
     CHUNK,
     CREATOR_INFO,
     INBOX_INIT,
@@ -33,17 +34,21 @@ from tests.sandbox.media_origin import MediaOrigin
 from tiktok_sandbox.client import Sandbox
 
 LOST = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+EVERYWHERE = {
+    "access_token_invalid": 401,
+    "scope_not_authorized": 401,
+    "rate_limit_exceeded": 429,
+    "internal_error": 500,
+}
 CODES = {
     CREATOR_INFO: {
-        "access_token_invalid": 401,
-        "scope_not_authorized": 401,
+        **EVERYWHERE,
         "spam_risk_too_many_posts": 200,
         "spam_risk_user_banned_from_posting": 200,
         "reached_active_user_cap": 200,
-        "rate_limit_exceeded": 429,
-        "internal_error": 500,
     },
     VIDEO_INIT: {
+        **EVERYWHERE,
         "invalid_params": 400,
         "spam_risk_too_many_posts": 403,
         "spam_risk_user_banned_from_posting": 403,
@@ -51,16 +56,38 @@ CODES = {
         "unaudited_client_can_only_post_to_private_accounts": 403,
         "url_ownership_unverified": 403,
         "privacy_level_option_mismatch": 403,
-        "rate_limit_exceeded": 429,
     },
-    INBOX_INIT: {"spam_risk_too_many_pending_share": 403, "url_ownership_unverified": 403},
-    PHOTO_INIT: {"app_version_check_failed": 400, "spam_risk_too_many_pending_share": 403},
+    INBOX_INIT: {
+        **EVERYWHERE,
+        "invalid_params": 400,
+        "spam_risk_user_banned_from_posting": 403,
+        "spam_risk_too_many_pending_share": 403,
+        "url_ownership_unverified": 403,
+    },
+    PHOTO_INIT: {
+        **EVERYWHERE,
+        "invalid_params": 400,
+        "app_version_check_failed": 400,
+        "spam_risk_too_many_posts": 403,
+        "spam_risk_user_banned_from_posting": 403,
+        "spam_risk_too_many_pending_share": 403,
+        "reached_active_user_cap": 403,
+        "unaudited_client_can_only_post_to_private_accounts": 403,
+        "url_ownership_unverified": 403,
+        "privacy_level_option_mismatch": 403,
+    },
     STATUS: {
+        **EVERYWHERE,
         "invalid_publish_id": 400,
         "token_not_authorized_for_specified_publish_id": 400,
-        "internal_error": 500,
     },
-    "/v2/post/publish/cancel/": {"publish_not_cancellable": 400, "url_ownership_unverified": 403},
+    CANCEL: {
+        **EVERYWHERE,
+        "invalid_publish_id": 400,
+        "token_not_authorized_for_specified_publish_id": 400,
+        "publish_not_cancellable": 400,
+        "url_ownership_unverified": 403,
+    },
     USER_INFO: {"scope_permission_missed": 400, "invalid_file_upload": 400, "invalid_params": 400},
 }
 
@@ -94,14 +121,16 @@ def log(sandbox: Sandbox, path: str = "") -> list[Json]:
 @pytest.mark.parametrize(
     ("path", "code", "status"),
     [
-        pytest.param(path, code, status, id=f"{path.split('/')[-3]}-{code}")
+        pytest.param(path, code, status, id=f"{path.removeprefix('/v2/').strip('/')}-{code}")
         for path, codes in CODES.items()
         for code, status in codes.items()
     ],
 )
 def test_an_error_has_its_documented_status(creator: Creator, path: str, code: str, status: int) -> None:
     creator.sandbox.add_fault({"type": "error", "code": code}, path=path)
-    assert_error(call(creator, path), status, code)
+    response = call(creator, path)
+    assert_error(response, status, code)
+    assert ("data" in response.json()) == (path != CANCEL)
 
 
 @pytest.mark.parametrize("lenient", [False, True], ids=["usual_status", "status_200"])
@@ -153,6 +182,17 @@ def test_a_status_without_body_is_answered_as_tiktok_would(
 ) -> None:
     sandbox.add_fault({"type": "status", "status": status}, path=CREATOR_INFO)
     assert_error(call(creator), status, code)
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+@pytest.mark.parametrize("path", [path for path in CODES if path != USER_INFO])
+def test_a_gateways_status_comes_without_a_code(
+    sandbox: Sandbox, creator: Creator, path: str, status: int
+) -> None:
+    sandbox.add_fault({"type": "status", "status": status}, path=path)
+    response = call(creator, path)
+    assert (response.status_code, response.content) == (status, b"")
+    assert control(sandbox, "GET", "/sandbox/publishes") == []
 
 
 def test_a_failing_chunk_is_not_stored(sandbox: Sandbox, creator: Creator, clip: Media) -> None:
