@@ -21,7 +21,11 @@ class NotFoundError(AirflowError):
     """There is no such thing."""
 
 
-class DatabaseLockedError(AirflowError):
+class ServerError(AirflowError):
+    """The API server failed, for now at least."""
+
+
+class DatabaseLockedError(ServerError):
     """Somebody else was writing to SQLite; nothing was changed."""
 
 
@@ -205,8 +209,9 @@ class AirflowClient:
 def _kind_of_error(response: httpx.Response) -> type[AirflowError]:
     if response.status_code == httpx.codes.NOT_FOUND:
         return NotFoundError
-    locked = response.is_server_error and "database is locked" in response.text.lower()
-    return DatabaseLockedError if locked else AirflowError
+    if not response.is_server_error:
+        return AirflowError
+    return DatabaseLockedError if "database is locked" in response.text.lower() else ServerError
 
 
 _HINTS = {

@@ -15,6 +15,8 @@ import psutil  # type: ignore[import-untyped]
 
 PIPE = subprocess.PIPE
 PR_SET_PDEATHSIG = 1
+# Whoever was killed and is still there after so many seconds waits for a device that does not answer.
+KILL_SECONDS = 30.0
 
 
 def start(
@@ -59,7 +61,7 @@ def stop(processes: Iterable[subprocess.Popen[bytes]], *, grace: float = 5.0) ->
     try:
         _ask_to_end(leaders, grace)
     finally:
-        deadline = time.monotonic() + grace
+        deadline = time.monotonic() + KILL_SECONDS
         while (members := _members(leaders)) and time.monotonic() < deadline:
             for process in members:
                 _signal(process, signal.SIGKILL)

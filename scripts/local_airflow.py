@@ -31,6 +31,9 @@ COMPONENTS = {
     "dag-processor": ["dag-processor"],
 }
 Config = Mapping[str, Mapping[str, str]]
+# Seconds to wait for SQLite's only lock.
+PATIENCE, API_PATIENCE = 30, 3
+_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
 class LocalAirflow(AirflowClient):
@@ -138,7 +141,8 @@ class LocalAirflow(AirflowClient):
     def _run(self, name: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         self.log_file(name).unlink(missing_ok=True)
         command = [sys.executable, "-m", "airflow", *arguments]
-        return child_processes.start(command, log=self.log_file(name), env=self.env)
+        env = impatient(self.env) if name == "api-server" else self.env
+        return child_processes.start(command, log=self.log_file(name), env=env)
 
     def _wait_until_healthy(self, timeout: float = 180) -> None:
         deadline = time.monotonic() + timeout
@@ -161,6 +165,15 @@ def database_version() -> str:
     packages = sorted(f"{package.name} {package.version}" for package in importlib.metadata.distributions())
     migrations = sorted(Path(tiktok_provider.__path__[0]).rglob("migrations/**/*.py"))
     return "\n".join([*packages, *(path.read_text() for path in migrations)])
+
+
+def impatient(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of an API server, which must not wait long for SQLite.
+
+    It writes its audit log on the event loop, and may wait there for a request of its own that cannot commit while
+    the loop stands still. That ends only with its patience; who asks may ask again.
+    """
+    return {**env, _DATABASE: env[_DATABASE].replace(f"?timeout={PATIENCE}", f"?timeout={API_PATIENCE}")}
 
 
 def airflow_environment(home: Path, dag_folders: Sequence[Path], port: int, config: Config) -> dict[str, str]:
@@ -211,10 +224,19 @@ def default_config(home: Path, dag_folders: Sequence[Path], port: int) -> dict[s
             "parsing_processes": "1",
         },
         # Seconds to wait for each other's writes; the driver's own 5 are few on a busy machine.
-        "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db?timeout=30"},
+        "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db?timeout={PATIENCE}"},
         "logging": {"base_log_folder": str(home / "logs"), "colored_console_log": "False"},
-        "scheduler": {"scheduler_heartbeat_sec": "1", "scheduler_idle_sleep_time": "0.5"},
+        "scheduler": {
+            "scheduler_heartbeat_sec": "1",
+            "scheduler_idle_sleep_time": "0.5",
+            # What runs here is what somebody starts, and nothing beside it.
+            "use_job_schedule": "False",
+        },
         "usage_data_collection": {"enabled": "False"},
-        # A supervisor notices the end of its task at its next heartbeat.
-        "workers": {"min_heartbeat_interval": "1"},
+        "workers": {
+            # A supervisor notices the end of its task at its next heartbeat.
+            "min_heartbeat_interval": "1",
+            # The first request that an API server gets takes it ten seconds on a busy machine.
+            "execution_api_timeout": "60",
+        },
     }

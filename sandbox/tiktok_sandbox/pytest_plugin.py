@@ -26,5 +26,5 @@ def _tiktok_sandbox_server() -> Iterator[Sandbox]:
 @pytest.fixture
 def tiktok_sandbox(_tiktok_sandbox_server: Sandbox) -> Sandbox:
     """A `tiktok_sandbox.client.Sandbox` without apps, accounts, posts or faults, all switches at default."""
-    _tiktok_sandbox_server.reset()
+    _tiktok_sandbox_server.reset(seed=1)
     return _tiktok_sandbox_server

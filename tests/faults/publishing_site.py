@@ -19,7 +19,7 @@ import httpx
 from sqlalchemy import Engine, create_engine, text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from airflow_client import FINISHED
+from airflow_client import FINISHED, ServerError
 from local_airflow import COMPONENTS, LocalAirflow
 from tests.faults.owners import Owner
 from tests.faults.proxy import Cell, Door, Seen, Shot, running_proxy, store_cells
@@ -37,7 +37,9 @@ CHUNK_BYTES = 22_000_000
 NO_SWITCHES: Mapping[str, object] = MappingProxyType({})
 # Another cell may have killed the API server.
 _STEADILY = Retrying(
-    retry=retry_if_exception_type(httpx.TransportError), stop=stop_after_delay(90), wait=wait_fixed(0.5)
+    retry=retry_if_exception_type((httpx.TransportError, ServerError)),
+    stop=stop_after_delay(90),
+    wait=wait_fixed(0.5),
 )
 INIT = "/v2/post/publish/video/init/"
 # Airflow takes minutes to notice that a whole worker is gone; here seconds.

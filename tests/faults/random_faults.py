@@ -108,10 +108,12 @@ def random_site(
     :param speed: how much faster than real time the budgets' clock and all pauses go by.
     :param chunk_bytes: for uploads. Default: a third of what is cut.
     """
-    port = free_port()
     shot = DiceShot(store_share, random.Random(seed))
     cell = Cell(shots=[shot])
-    door = Door(f"http://127.0.0.1:{port}", lambda path: cell)  # noqa: ARG005
+    # Its own port first, or it could be the one that is thought to be free.
+    door = Door("", lambda path: cell)  # noqa: ARG005
+    port = free_port()
+    door.target = f"http://127.0.0.1:{port}"
     found = {
         f"faulty_{number}": sandbox.create_account(username=f"faulty.{number}") for number in range(accounts)
     }

@@ -93,7 +93,7 @@ def play_all(
     """
     with ThreadPoolExecutor(lanes) as pool:
         futures = [pool.submit(_play, site, plan) for plan in plans]
-        _mend_until_done(site, futures)
+        mend_until_done(site, futures)
     broken, faults = [], []
     for plan, future in zip(plans, futures, strict=True):
         if fault := future.exception():
@@ -115,7 +115,8 @@ def _row(played: Played) -> tuple[object, ...]:
     return len(played.posts), played.state, played.record, played.inits, played.tries
 
 
-def _mend_until_done(site: PublishingSite, futures: Sequence[Future[Played]]) -> None:
+def mend_until_done(site: PublishingSite, futures: Sequence[Future[Played]]) -> None:
+    """Start again, all the while, what has ended."""
     while not all(future.done() for future in futures):
         site.airflow.mend()
         time.sleep(0.3)

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
 import pytest
@@ -18,6 +19,7 @@ from tests.faults.sweep import (
     always,
     boundaries,
     may_be_uncertain,
+    mend_until_done,
     play_all,
 )
 from tiktok_sandbox.clips import make_clip
@@ -48,12 +50,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PublishingSite]:
 def clean(site: PublishingSite) -> Clean:
     """Return a function that publishes once without a fault, and tells the calls."""
 
-    @cache
-    def play(name: str) -> Played:
-        order = _ORDERS[name](site)
-        played = site.play(order.dag_id, order.conf)
+    def play_once(order: Order) -> Played:
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(site.play, order.dag_id, order.conf)
+            mend_until_done(site, [future])
+        played = future.result()
         assert (played.state, played.record, list(played.posts)) == ("success", "out", [order.sha256])
         return played
+
+    @cache
+    def play(name: str) -> Played:
+        # Airflow may lose a try of its own accord; its calls are none that a cell could wait for.
+        tries = (play_once(_ORDERS[name](site)) for _ in range(3))
+        return next(played for played in tries if played.tries == 1)
 
     return lambda order: play(order.name)
 

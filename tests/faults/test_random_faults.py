@@ -15,7 +15,8 @@ from tiktok_sandbox.client import Sandbox
 from tiktok_sandbox.clips import make_clip
 
 EVERYTHING = "TIKTOK_RELIABILITY" in os.environ
-SHARE = 0.1
+# Few videos cannot show a rate; and a task whose four tries all fail, as one in ten thousand does, is no fault.
+SHARE = 0.1 if EVERYTHING else 0.07
 TITLE = (
     "Random faults: database, seed, videos, posts, duplicates, whole files, failed tasks, calls to TikTok,"
     " failed of them, calls to the store, failed of them, tries, seconds"

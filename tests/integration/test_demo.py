@@ -53,6 +53,11 @@ def running_demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str
             yield process
         finally:
             process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
 def output_until(process: subprocess.Popen[str], text: str) -> str:

@@ -1,7 +1,10 @@
 """The README's control API: faults do what it says."""
 
+import asyncio
 import threading
 import time
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -210,7 +213,22 @@ def test_a_delay_waits_and_goes_on(sandbox: Sandbox, creator: Creator) -> None:
     assert 0.2 <= time.monotonic() - begun < 5
 
 
-def test_a_delayed_call_does_not_hold_up_others(sandbox: Sandbox, creator: Creator) -> None:
+@pytest.fixture
+def go_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Ends the delays of the sandbox, which last until then."""
+    over = threading.Event()
+
+    async def until_over(seconds: float) -> None:  # noqa: ARG001
+        await asyncio.to_thread(over.wait, 60)
+
+    monkeypatch.setattr("tiktok_sandbox.middleware.asyncio", SimpleNamespace(sleep=until_over))
+    yield over
+    over.set()
+
+
+def test_a_delayed_call_does_not_hold_up_others(
+    sandbox: Sandbox, creator: Creator, go_on: threading.Event
+) -> None:
     sandbox.add_fault({"type": "delay", "seconds": 3.0}, path=VIDEO_INIT)
     delayed = threading.Thread(target=creator.init_video, args=(file_source(1000),))
     delayed.start()
@@ -218,11 +236,12 @@ def test_a_delayed_call_does_not_hold_up_others(sandbox: Sandbox, creator: Creat
         time.sleep(0.01)
     assert data_of(call(creator))
     assert delayed.is_alive()
+    go_on.set()
     delayed.join()
 
 
 def test_a_call_that_was_delayed_over_a_reset_does_nothing(
-    sandbox: Sandbox, creator: Creator, make_creator: MakeCreator
+    sandbox: Sandbox, creator: Creator, make_creator: MakeCreator, go_on: threading.Event
 ) -> None:
     sandbox.add_fault({"type": "delay", "seconds": 0.5}, path=VIDEO_INIT)
     answers = []
@@ -238,6 +257,7 @@ def test_a_call_that_was_delayed_over_a_reset_does_nothing(
         time.sleep(0.01)
     sandbox.reset()
     make_creator()
+    go_on.set()
     delayed.join()
     assert answers
     assert control(sandbox, "GET", "/sandbox/publishes") == []

@@ -17,7 +17,7 @@ WAIT = "time.sleep(60)"
 IGNORE_TERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     """Tell whether the condition comes true within the time."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from local_airflow import airflow_environment
+from local_airflow import airflow_environment, impatient
 
 HOME = Path("/somewhere/airflow")
 
@@ -55,6 +55,12 @@ def test_whoever_opens_the_database_by_its_url_waits_half_a_minute_for_its_lock(
     with engine.connect() as database:
         assert database.execute(text("PRAGMA busy_timeout")).scalar_one() == 30_000
     engine.dispose()
+
+
+def test_an_api_server_gives_up_soon_what_it_may_wait_for_in_vain(environment: dict[str, str]) -> None:
+    changed = set(impatient(environment).items()) - set(environment.items())
+    [(name, url)] = changed
+    assert (name, url) == ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{HOME}/airflow.db?timeout=3")
 
 
 def test_a_proxy_is_not_used_for_this_machine(environment: dict[str, str]) -> None:

@@ -197,14 +197,14 @@ def test_a_slow_lookup_for_a_stranger_holds_up_nobody_else(
     def slow(conn_id: str) -> Connection | None:
         if conn_id == "slow":
             begun.set()
-            go_on.wait(20)
+            go_on.wait(120)
         return find(conn_id)
 
     async def meet() -> list[int]:
         route = "/store/accounts/slow/look"
         stranger = asyncio.create_task(face._post(route, BODY, prove(conn_id="slow", route=route), None))
-        await asyncio.to_thread(begun.wait, 20)
-        answer = await asyncio.wait_for(face._post(REFRESH, BODY, prove(), None), 10)
+        await asyncio.to_thread(begun.wait, 60)
+        answer = await asyncio.wait_for(face._post(REFRESH, BODY, prove(), None), 60)
         assert not stranger.done()
         go_on.set()
         return [answer.status_code, (await stranger).status_code]

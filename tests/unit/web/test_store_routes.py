@@ -115,7 +115,7 @@ def test_budgets_are_shared_over_http(remote: Store) -> None:
     remote.run(end_calls(CONN_ID, Endpoint.INIT, "task"))
     minute = take()
     assert isinstance(minute, Wait)
-    assert (minute.cap, 50 < minute.retry_in < 61) == (None, True)
+    assert (minute.cap, 30 < minute.retry_in < 61) == (None, True)
     remote.run(hold_back(CONN_ID, Endpoint.INIT, 600))
     held = take()
     assert isinstance(held, Wait)
