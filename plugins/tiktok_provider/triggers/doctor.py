@@ -1,6 +1,7 @@
 """The doctor's visit to a triggerer."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from tiktok_provider.doctor.examination import examine_process
+from tiktok_provider.triggers.events import hold_event
 
 
 class TikTokDoctorTrigger(BaseTrigger):
@@ -26,5 +28,7 @@ class TikTokDoctorTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Examine in a thread: the checks block, and other triggers share the loop."""
+        begun = time.monotonic()
         findings = await asyncio.to_thread(examine_process, self.tiktok_conn_id)
+        await hold_event(begun)
         yield TriggerEvent([asdict(finding) for finding in findings])

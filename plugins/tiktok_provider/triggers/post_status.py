@@ -1,6 +1,5 @@
 """The trigger that waits for a post; the account's poller does the asking."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -10,10 +9,9 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from tiktok_provider.publishing.polling import WaitFor, Watch
+from tiktok_provider.triggers.events import hold_event
 from tiktok_provider.triggers.poller import outcome_of
 
-# Seconds. Airflow fails a try whose trigger fires before the scheduler has noticed that the task has left its worker.
-SHORTEST_DEFERRAL = 5.0
 # Airflow's own timeout of the deferral is only a net below the trigger's deadline.
 DEFERRAL_MARGIN = timedelta(minutes=10)
 
@@ -53,7 +51,7 @@ class TikTokPostStatusTrigger(BaseTrigger):
         """Wait until the end; the event's payload is ``Outcome.to_event()``."""
         begun = time.monotonic()
         outcome = await outcome_of(self.tiktok_conn_id, self.watch)
-        await asyncio.sleep(begun + SHORTEST_DEFERRAL - time.monotonic())
+        await hold_event(begun)
         yield TriggerEvent(outcome.to_event())
 
 

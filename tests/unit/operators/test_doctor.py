@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,19 @@ def api_server(store: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]: 
         yield
 
 
+@pytest.fixture(autouse=True)
+def held(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how many seconds the trigger has held its event; it takes no real time."""
+    seconds: list[float] = []
+
+    async def sleep(pause: float) -> None:
+        seconds.append(pause)
+
+    monkeypatch.setattr("tiktok_provider.triggers.events.asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("tiktok_provider.triggers.events.SHORTEST_DEFERRAL", 10_000.0)
+    return seconds
+
+
 def visit(task: Task) -> list[dict[str, str]]:
     """Run the task, then its trigger as a triggerer rebuilds it, then the task's second half."""
     operator = TikTokDoctorOperator(task_id="examine", tiktok_conn_id=CONN_ID)
@@ -45,8 +59,9 @@ async def _event(trigger: TikTokDoctorTrigger) -> Any:
 
 
 @pytest.mark.usefixtures("creator", "api_server")
-def test_worker_and_triggerer_are_examined_alike(task: Task) -> None:
+def test_worker_and_triggerer_are_examined_alike(task: Task, held: list[float]) -> None:
     rows = visit(task)
+    assert 5_000 < held[0] < 10_000, "until Airflow has noticed that the task has left its worker"
     checks = {
         where: [row["check"] for row in rows if row["where"] == where] for where in ("worker", "triggerer")
     }

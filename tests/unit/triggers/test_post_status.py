@@ -33,7 +33,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(pause: float) -> None:
         seconds.append(pause)
 
-    monkeypatch.setattr("tiktok_provider.triggers.post_status.asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("tiktok_provider.triggers.events.asyncio", SimpleNamespace(sleep=sleep))
     return seconds
 
 
@@ -71,7 +71,7 @@ def test_it_fires_once_when_the_post_has_what_is_waited_for(
 def test_an_event_is_held_until_airflow_has_noticed_that_the_task_has_left_its_worker(
     fire: Fire, held: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tiktok_provider.triggers.post_status.SHORTEST_DEFERRAL", 10_000.0)
+    monkeypatch.setattr("tiktok_provider.triggers.events.SHORTEST_DEFERRAL", 10_000.0)
     fire()
     [pause] = held
     assert 5_000 < pause < 10_000, "as much as the waiting has not taken already"
