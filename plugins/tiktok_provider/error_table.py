@@ -241,6 +241,14 @@ OAUTH_ERRORS: dict[str, Entry] = {
     ),
 }
 
+_TOO_SLOW = _entry(
+    ServiceError,
+    NOBODY,
+    BACKOFF,
+    "TikTok, or a proxy on the way, did not wait for a whole chunk",
+    "Nothing to do at first; check the bandwidth of the workers if it lasts.",
+)
+
 UPLOAD_STATUSES: dict[int, Entry] = {
     400: _entry(
         UploadError,
@@ -263,6 +271,8 @@ UPLOAD_STATUSES: dict[int, Entry] = {
         "TikTok does not know this upload (any more)",
         "Start a new upload.",
     ),
+    408: _TOO_SLOW,
+    425: _TOO_SLOW,
     416: _entry(
         UploadError,
         NOBODY,
@@ -346,8 +356,11 @@ def oauth_error(error: str, http_status: int, *, detail: str = "", log_id: str =
 
 
 def upload_error(http_status: int, *, log_id: str = "", retry_after: float | None = None) -> ApiError:
-    """Return the error for the HTTP status of a refused chunk."""
-    entry = UPLOAD_STATUSES.get(http_status) or _unknown(http_status)
+    """Return the error for the HTTP status of a refused chunk.
+
+    One that we do not know can be a proxy's, and the next try goes on where TikTok stands: it is worth that try.
+    """
+    entry = UPLOAD_STATUSES.get(http_status) or _unknown(http_status, BACKOFF)
     return entry.error(
         entry.verdict, code="", http_status=http_status, log_id=log_id, retry_after=retry_after
     )
@@ -361,11 +374,11 @@ def post_failed(publish_id: str, fail_reason: str) -> PostFailedError:
     return PostFailedError(verdict, publish_id=publish_id, fail_reason=fail_reason)
 
 
-def _unknown(http_status: int) -> Entry:
+def _unknown(http_status: int, retry: Retry = NEVER) -> Entry:
     if http_status == 429:
         return API_CODES["rate_limit_exceeded"]
     if http_status >= 500:
         return API_CODES["internal_error"]
     return _entry(
-        ApiError, NOBODY, NEVER, "TikTok answered with an error that we do not know", _UNKNOWN_ADVICE
+        ApiError, NOBODY, retry, "TikTok answered with an error that we do not know", _UNKNOWN_ADVICE
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tiktok_provider.error_table import api_error
 from tiktok_provider.exceptions import UnexpectedAnswerError
@@ -25,6 +25,8 @@ class Request:
     :param body: gives the bytes anew each time it is called, so that the request can be repeated.
     :param authorized: whether the account's access token goes with it.
     :param repeatable: whether repeating it is safe when it may have been processed already.
+    :param check: called right before each time that it leaves, when the token is at hand; what it raises keeps the
+        request from being sent.
     """
 
     method: Literal["GET", "POST", "PUT"]
@@ -36,6 +38,7 @@ class Request:
     body: Callable[[], Iterator[bytes]] | None = None
     authorized: bool = True
     repeatable: bool = True
+    check: Callable[[], object] | None = None
 
     @property
     def place(self) -> str:
@@ -61,7 +64,9 @@ Call = Generator[Request, Answer, T]
 
 
 class Answered(BaseModel):
-    """Base of all parsed answers: unknown fields are ignored, values never show in error messages."""
+    """Base of all parsed answers: unknown fields are ignored, nulls count as left out, and values never show in
+    error messages.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -71,8 +76,21 @@ class Answered(BaseModel):
         populate_by_name=True,
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nulls_are_left_out(cls, fields: Any) -> Any:
+        if not isinstance(fields, Mapping):
+            return fields
+        return {name: value for name, value in fields.items() if value is not None}
 
-def post_json(path: str, body: Mapping[str, Any], *, repeatable: bool = True) -> Request:
+
+def post_json(
+    path: str,
+    body: Mapping[str, Any],
+    *,
+    repeatable: bool = True,
+    check: Callable[[], object] | None = None,
+) -> Request:
     """Return an API call with a JSON body."""
     return Request(
         "POST",
@@ -80,6 +98,7 @@ def post_json(path: str, body: Mapping[str, Any], *, repeatable: bool = True) ->
         headers={"Content-Type": "application/json; charset=UTF-8"},
         json=body,
         repeatable=repeatable,
+        check=check,
     )
 
 

@@ -101,6 +101,8 @@ class SyncDriver:
         return replace(answer, repeated=doubt.raised)
 
     def _send(self, request: Request, token: str | None) -> Answer:
+        if request.check:
+            request.check()
         body = request.body() if request.body else None
         response = self._client.request(**_arguments(request, token), content=body)
         return Answer(response.status_code, response.headers, response.content)
@@ -144,6 +146,8 @@ class AsyncDriver:
         return replace(answer, repeated=doubt.raised)
 
     async def _send(self, request: Request, token: str | None) -> Answer:
+        if request.check:
+            await asyncio.to_thread(request.check)
         body = _as_async(request) if request.body else None
         response = await self._client.request(**_arguments(request, token), content=body)
         return Answer(response.status_code, response.headers, response.content)

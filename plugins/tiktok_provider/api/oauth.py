@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tiktok_provider.api.calls import Answer, Answered, Call, Request, decode, parse
 from tiktok_provider.api.hosts import AUTHORIZE_URL
@@ -33,13 +33,6 @@ class TokenSet(Answered):
     open_id: str = ""
     scope: str = ""
     token_type: str = "Bearer"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nulls_are_left_out(cls, fields: Any) -> Any:
-        if not isinstance(fields, Mapping):
-            return fields
-        return {name: value for name, value in fields.items() if value is not None}
 
 
 def new_code_verifier() -> str:

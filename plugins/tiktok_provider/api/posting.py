@@ -1,6 +1,6 @@
 """Posting: init, status, cancel. Sources: TikTok's "Direct Post", "Upload", "Photo", "Get Post Status" pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -115,12 +115,16 @@ def url_source(video_url: str) -> dict[str, Any]:
     return {"source": "PULL_FROM_URL", "video_url": video_url}
 
 
-def init_video(post: VideoPost, source: Mapping[str, Any]) -> Call[Started]:
+def init_video(
+    post: VideoPost, source: Mapping[str, Any], check: Callable[[], object] | None = None
+) -> Call[Started]:
     """Start a direct video post. Scope ``video.publish``; 6 a minute. Never repeated by itself.
 
     :param source: from ``file_source`` or ``url_source``.
+    :param check: called right before it leaves; what it raises keeps it from being sent.
     """
-    return _init("/v2/post/publish/video/init/", {"post_info": _present(post), "source_info": source})
+    body = {"post_info": _present(post), "source_info": source}
+    return _init("/v2/post/publish/video/init/", body, check)
 
 
 def init_inbox_video(source: Mapping[str, Any]) -> Call[Started]:
@@ -168,8 +172,8 @@ def cancel(publish_id: str) -> Call[None]:
     open_envelope(answer)
 
 
-def _init(path: str, body: Mapping[str, Any]) -> Call[Started]:
-    answer = yield post_json(path, body, repeatable=False)
+def _init(path: str, body: Mapping[str, Any], check: Callable[[], object] | None = None) -> Call[Started]:
+    answer = yield post_json(path, body, repeatable=False, check=check)
     return parse(Started, open_envelope(answer))
 
 

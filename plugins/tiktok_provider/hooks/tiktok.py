@@ -196,6 +196,8 @@ class TikTokHook(BaseHook):
 
         :raises ConnectionSettingsError: if the Connection cannot be read or lacks something.
         """
+        # The one of an earlier session may be another account's.
+        self._token = None
         account = await self._async_account()
         # Reading the certificates takes long enough to hold up every other trigger of the loop.
         tls, _ = await asyncio.to_thread(lambda: (tiktok_tls(), tls_context()))

@@ -92,8 +92,16 @@ class TikTokPublishingOperator(BaseOperator):
                 except ComeBack as pause:
                     self._pause(pause)
 
-    def execute_again(self, context: "Context", event: Any = None) -> PostResult:  # noqa: ARG002  (Airflow's)
-        """Take the work up after a deferral that was about the time alone."""
+    def execute_again(
+        self,
+        context: "Context",
+        event: Any = None,  # noqa: ARG002  (Airflow's)
+        *,
+        post_key: str | None = None,
+        tiktok_conn_id: str | None = None,
+    ) -> PostResult:
+        """Take the work up after a deferral that was about the time alone; see ``execute_complete``."""
+        self._take_up(post_key, tiktok_conn_id)
         return self.execute(context)
 
     def execute_complete(
@@ -116,14 +124,22 @@ class TikTokPublishingOperator(BaseOperator):
         from tiktok_provider.hooks.tiktok import TikTokHook
         from tiktok_provider.publishing.pauses import ComeBack
 
-        self.post_key = post_key or self.post_key
-        self.tiktok_conn_id = tiktok_conn_id or self.tiktok_conn_id
+        self._take_up(post_key, tiktok_conn_id)
         with TikTokHook(self.tiktok_conn_id) as hook:
             try:
                 return self._finish(context, hook, Outcome.from_event(event), reused=reused)
             except ComeBack as pause:
                 self._pause(pause)
         return self.execute(context)
+
+    def _take_up(self, post_key: str | None, tiktok_conn_id: str | None) -> None:
+        """Keep to the post with which the task has left: its templates may be rendered to another one by now."""
+        self.post_key = post_key or self.post_key
+        self.tiktok_conn_id = tiktok_conn_id or self.tiktok_conn_id
+
+    def _rendered(self) -> dict[str, str | None]:
+        """What a task that leaves takes along."""
+        return {"post_key": self.post_key, "tiktok_conn_id": self.tiktok_conn_id}
 
     def _ledger(self, hook: "TikTokHook", context: "Context") -> "PostLedger":
         from tiktok_provider.publishing.ledger import PostLedger
@@ -141,7 +157,7 @@ class TikTokPublishingOperator(BaseOperator):
     def _pause(self, pause: "ComeBack") -> None:
         """Leave the worker until it is time; without deferral, wait on it."""
         if self.deferrable:
-            leave_worker(self, pause)
+            leave_worker(self, pause, **self._rendered())
         self.log.info("Waiting %.0f s on the worker, as %s.", pause.seconds, pause.reason)
         time.sleep(pause.seconds)
 
@@ -156,19 +172,27 @@ class TikTokPublishingOperator(BaseOperator):
         if not self.wait:
             return self._look_once(context, hook, sent, poller)
         if self.deferrable:
-            rendered = {"post_key": self.post_key, "tiktok_conn_id": self.tiktok_conn_id}
-            self.defer(**deferral(self.tiktok_conn_id, watch), kwargs={"reused": sent.reused, **rendered})
+            kept = {"reused": sent.reused, **self._rendered()}
+            self.defer(**deferral(self.tiktok_conn_id, watch), kwargs=kept)
         return self._finish(context, hook, poller.wait(), reused=sent.reused)
 
     def _look_once(
         self, context: "Context", hook: "TikTokHook", sent: "Sent", poller: "WorkerPoller"
     ) -> PostResult:
-        """Return a post without waiting for it; one that an earlier try has sent may have failed since."""
-        if sent.reused and sent.record.state == PostState.FINISHING:
-            step = poller.ask()
-            if isinstance(step, Outcome) and step.kind not in ("deadline", "refused"):
-                return self._finish(context, hook, step, reused=True)
-        return self._result(context, sent.record, reused=sent.reused)
+        """Return a post without waiting for it; what an earlier try has sent may have ended in any way since."""
+        if not sent.reused or sent.record.state == PostState.OUT:
+            return self._result(context, sent.record, reused=sent.reused)
+        from tiktok_provider.publishing.settling import is_last_word
+        from tiktok_provider.publishing.uncertainty import uncertain_post
+
+        step = poller.ask()
+        if isinstance(step, Outcome) and is_last_word(step):
+            return self._finish(context, hook, step, reused=True)
+        if sent.record.state == PostState.IN_INBOX:
+            return self._finish(context, hook, Outcome(str(sent.record.publish_id), "inbox"), reused=True)
+        if sent.record.state == PostState.UNCERTAIN:
+            raise uncertain_post(hook, sent.record, "TikTok has not said yet how it ends.")
+        return self._result(context, sent.record, reused=True)
 
     def _has_all(self, record: PostRecord) -> bool:
         """Whether there is nothing left to wait for; only TikTok can say more about an attempt of its own."""
@@ -179,11 +203,12 @@ class TikTokPublishingOperator(BaseOperator):
     def _watch(self, record: PostRecord, *, cleared: bool) -> Watch:
         """Return what the trigger waits for.
 
-        :param cleared: a post that is out of the first try's hands is waited for anew, but asked for as rarely as its
-            age deserves.
+        :param cleared: a post that another try has sent is waited for anew, but asked for as rarely as its age
+            deserves.
         """
         now = time.time()
-        sent_at = record.finishing_at.timestamp() if record.finishing_at else now
+        # Of what this try has sent, the last byte has just left; it was announced before, perhaps by an earlier try.
+        sent_at = record.finishing_at.timestamp() if cleared and record.finishing_at else now
         anew = cleared and record.state != PostState.OUT
         deadline = (now if anew else sent_at) + self.timeout.total_seconds()
         # Once TikTok has confirmed the last byte, no status can say any more that bytes are missing.
@@ -218,7 +243,8 @@ class TikTokPublishingOperator(BaseOperator):
         from tiktok_provider.publishing.settling import settlement_of
 
         record = ledger.known()
-        settlement = settlement_of(outcome, lambda post_id: video_url(record.profile_url, post_id))
+        page = record.profile_url
+        settlement = settlement_of(outcome, lambda post_id: video_url(page, post_id) if page else None)
         return ledger.settle(settlement) if settlement else record
 
     def _look_for_cap(self, hook: "TikTokHook", context: "Context", error: PostFailedError) -> None:

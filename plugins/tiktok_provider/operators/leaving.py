@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from tiktok_provider.publishing.pauses import ComeBack
 
 
-def leave_worker(operator: "BaseOperator", pause: "ComeBack") -> NoReturn:
+def leave_worker(operator: "BaseOperator", pause: "ComeBack", **kept: str | None) -> NoReturn:
     """Defer until it is time; then Airflow calls the operator's ``execute_again``.
 
+    :param kept: arguments that it gets then.
     :raises TaskDeferred: always.
     """
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
@@ -21,4 +22,4 @@ def leave_worker(operator: "BaseOperator", pause: "ComeBack") -> NoReturn:
     seconds = max(pause.seconds, SHORTEST_LEAVE)
     operator.log.info("Waiting %.0f s, as %s.", seconds, pause.reason)
     moment = datetime.now(UTC) + timedelta(seconds=seconds)
-    operator.defer(trigger=DateTimeTrigger(moment), method_name="execute_again")
+    operator.defer(trigger=DateTimeTrigger(moment), method_name="execute_again", kwargs=kept)

@@ -51,15 +51,15 @@ def begin(work: Work, facts: VideoFacts | None) -> None:
     plan = plan_chunks(facts.size_bytes, _chunk_size()) if facts else None
     # The scarcer call first: whoever comes back for it asks nothing else in vain.
     with work.budget.call(Endpoint.INIT):
-        started, creator = _start(work, facts, plan)
+        started, creator, intent_id = _start(work, facts, plan)
         # First of all: should the store stay away, the log alone knows it.
         log.info("TikTok has started %s", started.publish_id)
-        record = work.ledger.write_patiently(_start_of(work, started, plan, creator))
+        record = work.ledger.write_patiently(_start_of(work, started, plan, creator, intent_id))
     if plan is not None and started.upload_url:
         work.sender(plan, record, started.upload_url).send()
 
 
-def _start(work: Work, facts: VideoFacts | None, plan: ChunkPlan | None) -> tuple[Started, CreatorInfo]:
+def _start(work: Work, facts: VideoFacts | None, plan: ChunkPlan | None) -> tuple[Started, CreatorInfo, str]:
     with work.budget.call(Endpoint.CREATOR_INFO):
         creator = work.hook.creator_info()
     post = check_creator(work.order, facts, creator)
@@ -74,7 +74,7 @@ def _start(work: Work, facts: VideoFacts | None, plan: ChunkPlan | None) -> tupl
     write = work.ledger.write if plan else work.ledger.write_patiently
     write(intend)
     log.info("Publishing %s as %s", work.order.video.location, creator.creator_nickname)
-    return _init(work, post, plan), creator
+    return _init(work, post, plan), creator, intend.intent_id
 
 
 def resume(work: Work, record: PostRecord, facts: VideoFacts) -> bool:
@@ -114,7 +114,8 @@ def _give_up_upload(work: Work, record: PostRecord, facts: VideoFacts) -> bool:
 
 def _init(work: Work, post: VideoPost, plan: ChunkPlan | None) -> Started:
     try:
-        started = work.hook.run(init_video(post, _source(work, plan)))
+        # The token may be long in coming, and this process may have stood still: what has left cannot be called back.
+        started = work.hook.run(init_video(post, _source(work, plan), work.ledger.hold))
         if plan is not None:
             _check_upload_url(work, started)
     except TikTokError as error:
@@ -167,10 +168,14 @@ def _may_have_started(error: TikTokError) -> bool:
     return isinstance(error, ServiceError | UnexpectedAnswerError)
 
 
-def _start_of(work: Work, started: Started, plan: ChunkPlan | None, creator: CreatorInfo) -> Start:
+def _start_of(
+    work: Work, started: Started, plan: ChunkPlan | None, creator: CreatorInfo, intent_id: str
+) -> Start:
     profile_url = work.hook.account.page_url(f"/@{creator.creator_username}")
     if plan is None or started.upload_url is None:
-        return Start(publish_id=started.publish_id, finishing=True, profile_url=profile_url)
+        return Start(
+            publish_id=started.publish_id, finishing=True, profile_url=profile_url, intent_id=intent_id
+        )
     return Start(
         publish_id=started.publish_id,
         # The only chunk is also the last.
@@ -180,6 +185,7 @@ def _start_of(work: Work, started: Started, plan: ChunkPlan | None, creator: Cre
         sealed_upload_url=seal(work.hook.account.client_secret, started.upload_url),
         url_expires_at=work.clock() + UPLOAD_URL_LIFETIME,
         profile_url=profile_url,
+        intent_id=intent_id,
     )
 
 

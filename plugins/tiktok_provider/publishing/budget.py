@@ -14,7 +14,15 @@ from tiktok_provider.exceptions import (
     TikTokError,
 )
 from tiktok_provider.publishing.pauses import ComeBack, shown
-from tiktok_provider.store.budget_state import SHORT_WAIT, SHORTEST_LEAVE, WINDOW, Cap, Endpoint, Wait
+from tiktok_provider.store.budget_state import (
+    LONGEST_HOLD,
+    SHORT_WAIT,
+    SHORTEST_LEAVE,
+    WINDOW,
+    Cap,
+    Endpoint,
+    Wait,
+)
 from tiktok_provider.store.client import Store
 from tiktok_provider.store.operations import close_account, end_calls, hold_back, take_calls
 
@@ -105,7 +113,7 @@ class CallBudget:
     def held_back(self, endpoint: Endpoint, error: RateLimitedError) -> ComeBack:
         """Hold the account's tasks back as TikTok asks, and return when to come back."""
         seconds = error.retry_after or WINDOW
-        seconds += random.uniform(0.0, 0.1 * seconds)
+        seconds = min(seconds + random.uniform(0.0, 0.1 * seconds), LONGEST_HOLD)
         try:
             self._store.run(hold_back(self._store.conn_id, endpoint, seconds))
         except TikTokError as fault:

@@ -3,20 +3,18 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from tiktok_provider.exceptions import ConnectionUnreadableError, InvalidInputError, UnreachableError
+from tiktok_provider.exceptions import ConnectionUnreadableError, PostError, UnreachableError
 from tiktok_provider.store.client import Store
-from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
+from tiktok_provider.store.errors import PostStateError, PostTakenError, StoreBusyError, StoreNotReadyError
 from tiktok_provider.store.operations import claim_post, look_post, settle_post, write_post
 from tiktok_provider.store.post_state import (
     RENEW_EVERY,
     Claimant,
     Claimed,
-    Doubt,
-    Fail,
-    Intend,
     PostClaim,
     PostRecord,
     PostStep,
@@ -24,7 +22,6 @@ from tiktok_provider.store.post_state import (
     Release,
     Renew,
     Settlement,
-    Start,
 )
 from tiktok_provider.store.proof import ProofRefusedError
 from tiktok_provider.store.wire import StoreAnswerError
@@ -78,11 +75,15 @@ class PostLedger:
     def known(self) -> PostRecord:
         """Return what is on record of a post that is under way.
 
-        :raises InvalidInputError: nothing is, because somebody has had it forgotten.
+        :raises PostError: nothing is, because somebody has had it forgotten.
         """
         record = self.look()
         if record is None:
-            raise InvalidInputError([f"post key {self.post_key} is no longer on record: it was forgotten"])
+            raise PostError(
+                f"Post key {self.post_key} is no longer on record: it was forgotten while this task waited. What"
+                " TikTok has published stays out; clear this task only if it shall be posted again.",
+                publish_id=None,
+            )
         return record
 
     def claim(self, claim: PostClaim) -> Claimed:
@@ -98,8 +99,8 @@ class PostLedger:
         self._record, self._renewed = record, self._clock()
         return record
 
-    def write_patiently(self, step: Intend | Start | Fail | Doubt) -> PostRecord:
-        """Write what has become of init; waits two minutes for a store that is away, as nobody else knows it."""
+    def write_patiently(self, step: PostStep) -> PostRecord:
+        """Write what nobody else knows; waits two minutes for a store that is away."""
         retrying = Retrying(
             retry=retry_if_exception_type(PERHAPS_PASSING),
             stop=stop_after_delay(PATIENCE),
@@ -114,14 +115,35 @@ class PostLedger:
         self.write(Progress(sent_bytes=sent_bytes, finishing=is_last))
 
     def acknowledge(self, size: int) -> None:
-        """Tell that TikTok has confirmed the last byte: whatever its status says, it lacks nothing any more."""
-        self._try(Progress(sent_bytes=size, finishing=True))
+        """Tell that TikTok has confirmed the last byte: whatever its status says, it lacks nothing any more.
+
+        This try knows it even if the store cannot be told.
+        """
+        self._record = replace(self.record, sent_bytes=size)
+        try:
+            self.write_patiently(Progress(sent_bytes=size, finishing=True))
+        except PERHAPS_PASSING as error:
+            log.warning("The store could not be told that TikTok has the last byte: %s", error)
+        except (PostStateError, PostTakenError) as error:
+            # Whoever was faster knows how the post has ended, or waits for it as we do.
+            log.info("That TikTok has the last byte is not on record: %s", error)
+
+    def hold(self) -> None:
+        """Make sure, right before what cannot be undone, that nobody else has taken the post over meanwhile.
+
+        :raises PostTakenError: somebody has.
+        """
+        if self._clock() - self._renewed >= RENEW_EVERY.total_seconds():
+            self.write_patiently(Renew())
 
     def renew_if_due(self) -> None:
         """Keep the lease during a long chunk; the announcement of the next one will tell if that was in vain."""
         if self._clock() - self._renewed >= RENEW_EVERY.total_seconds():
-            self._renewed = self._clock()
-            self._try(Renew())
+            try:
+                self._try(Renew())
+            finally:
+                # From the end of a call that may have taken long, or each megabyte would make one.
+                self._renewed = self._clock()
 
     def release(self) -> None:
         """Give the lease back, so that nobody waits for it to end."""
@@ -136,4 +158,5 @@ class PostLedger:
 
     def settle(self, settlement: Settlement) -> PostRecord:
         """Write how an attempt has ended; needs no claim."""
-        return self._store.run(settle_post(self._store.conn_id, self.post_key, settlement))
+        ours = replace(settlement, task=self.claimant.task)
+        return self._store.run(settle_post(self._store.conn_id, self.post_key, ours))

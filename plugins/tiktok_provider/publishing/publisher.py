@@ -7,7 +7,7 @@ from typing import Literal
 
 from tiktok_provider.exceptions import InvalidInputError, UnreachableError, UploadExpiredError
 from tiktok_provider.publishing import attempts
-from tiktok_provider.publishing.decisions import Next, differences, next_step
+from tiktok_provider.publishing.decisions import Next, differences, next_step, url_lives
 from tiktok_provider.publishing.media import VideoFacts
 from tiktok_provider.publishing.order import check_locally
 from tiktok_provider.publishing.pauses import ComeBack
@@ -63,8 +63,10 @@ class VideoPublisher:
             return sent
         try:
             facts = check_locally(self.work.order, self.work.hook.hosts)
-        except InvalidInputError:
-            if known and (sent := self._without_media(known)):
+        except Exception as error:
+            # Whatever the storage raises: where nothing can be sent any more, the media are not needed.
+            gone = isinstance(error, InvalidInputError) or not (known and url_lives(known, self.work.clock()))
+            if known and gone and (sent := self._without_media(known)):
                 return sent
             raise
         claimed = self.work.ledger.claim(self._claim(self.work.fingerprint))

@@ -11,10 +11,10 @@ from tiktok_provider.store.post_state import PostState, Settlement
 FORGOTTEN = "invalid_publish_id"
 
 
-def settlement_of(outcome: Outcome, post_url: Callable[[str], str]) -> Settlement | None:
+def settlement_of(outcome: Outcome, post_url: Callable[[str], str | None]) -> Settlement | None:
     """Return what to write; None if the wait has ended without any word about the post.
 
-    :param post_url: gives the page of a post id.
+    :param post_url: gives the page of a post id, if it is known.
     """
     state = _state_of(outcome)
     if state is None:
@@ -30,6 +30,11 @@ def settlement_of(outcome: Outcome, post_url: Callable[[str], str]) -> Settlemen
         fail_reason=_fail_reason(outcome),
         log_id=str(outcome.refusal.get("log_id", "")),
     )
+
+
+def is_last_word(outcome: Outcome) -> bool:
+    """Whether nothing more is to be heard of the post from TikTok; the end of a wait alone does not say so."""
+    return outcome.kind != "deadline" and _state_of(outcome) is not None
 
 
 def _state_of(outcome: Outcome) -> PostState | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, AirflowSkipException
 
-from tiktok_provider.exceptions import InvalidInputError, PostTimeoutError
+from tiktok_provider.exceptions import InvalidInputError, PostFailedError, PostTimeoutError, Retry
 from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
 from tiktok_provider.publishing.polling import (
     Outcome,
@@ -158,6 +158,10 @@ class TikTokPostStatusSensor(BaseSensorOperator):
         except PostTimeoutError as error:
             # Airflow's own exception, as every sensor raises it.
             raise AirflowSensorTimeout(str(error)) from error
+        except PostFailedError as error:
+            # A new attempt may help, but that is another task's; of this one TikTok will say the same again.
+            error.retry = Retry.NEVER
+            raise
         username = hook.account.username
         profile_url = hook.account.page_url(f"/@{username}") if username else None
         result = post_result(outcome.publish_id, status, conn_id=self.tiktok_conn_id, profile_url=profile_url)

@@ -20,6 +20,8 @@ class Endpoint(StrEnum):
 PER_MINUTE = {Endpoint.INIT: 6, Endpoint.CREATOR_INFO: 20, Endpoint.STATUS: 30}
 # A slot is free again so many seconds after its call has ended: TikTok's sliding window of one minute, and a second.
 WINDOW = 61.0
+# For longer than so many seconds nobody is held back at once.
+LONGEST_HOLD = 86_400.0
 # Who waits where it is asks again at the latest after so many seconds.
 SHORT_WAIT = 2.0
 # Who has less than this to wait, besides its way back, does it where it is. Airflow itself fails a task that is

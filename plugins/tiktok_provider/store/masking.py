@@ -41,8 +41,6 @@ class TokenMasks:
         forms = _forms((tokens.access_token, tokens.refresh_token))
         with self._lock:
             seen = self._sets.setdefault(conn_id, [])
-            if forms in seen[-1:]:
-                return
             past = frozenset(chain.from_iterable(seen))
             seen[:] = [*(old for old in seen if old != forms), forms][-KEPT_SETS:]
             # A refresh token may stay from set to set.

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, TypeAdapter
 
 from tiktok_provider.api.calls import Call, Request
-from tiktok_provider.store.budget_state import WINDOW, Cap, Endpoint, Granted, Wait
+from tiktok_provider.store.budget_state import LONGEST_HOLD, WINDOW, Cap, Endpoint, Granted, Wait
 from tiktok_provider.store.post_state import Claimed, PostClaim, PostRecord, PostStep, Settlement
 from tiktok_provider.store.tokens import Busy, TokenState
 from tiktok_provider.store.wire import decode
@@ -30,7 +30,7 @@ ACCOUNTS = "/store/accounts"
 PostKey = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[^\x00]*$")]
 Holder = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00]*$")]
 # TikTok's longest windows are 24 hours.
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_HOLD, allow_inf_nan=False)]
 
 
 @cache

@@ -14,6 +14,7 @@ from tiktok_provider.store.account_changes import STORE, account_of
 from tiktok_provider.store.connections import TikTokApp
 from tiktok_provider.store.db import audit
 from tiktok_provider.store.errors import AccountChangedError, PostStateError, PostTakenError
+from tiktok_provider.store.leases import CLOCKS_APART
 from tiktok_provider.store.post_state import (
     LEASE,
     Claimant,
@@ -38,6 +39,8 @@ FORGOTTEN = "forgotten"
 # How an attempt ends whose place another one takes before its last byte.
 ABANDONED = "abandoned"
 
+# Of a pull: what its record can say while TikTok's answer to init is on its way.
+_WITHOUT_ANSWER = (PostState.INTENDED, PostState.UNCERTAIN, PostState.FAILED)
 _SETTLED = (PostState.OUT, PostState.IN_INBOX, PostState.UNCERTAIN)
 _COLUMNS = tuple(column.name for column in fields(PostRecord))
 
@@ -76,6 +79,8 @@ def write(
     :raises PostStateError: the step is not possible from the state on record.
     """
     row = find(session, conn_id, post_key)
+    if row is not None and isinstance(step, Start) and _is_missed(session, row, generation, step):
+        return _find_again(session, row, step, now)
     if row is None or row.generation != generation:
         raise PostTakenError(
             f"Another try has taken post {post_key!r} of connection {conn_id!r} over, or a person has forgotten it:"
@@ -159,6 +164,7 @@ def _begin(session: Session, row: PostRow, wish: PostClaim, now: datetime) -> Po
     row.task = row.try_id = row.open_id = row.username = ""
     row.try_number = row.attempt = 0
     row.created_at = now
+    row.profile_url = ""
     _forget_attempt(row)
     _remember_wish(row, wish)
     session.add(row)
@@ -179,7 +185,8 @@ def _forget_attempt(row: PostRow) -> None:
     row.publish_id = row.size = row.chunk_size = row.sealed_upload_url = row.url_expires_at = None
     row.finishing_at = row.post_url = None
     row.sent_bytes, row.status, row.post_ids = 0, {}, []
-    row.profile_url = row.fail_reason = row.settled_by = ""
+    # The creator's page stays: an earlier attempt may come out yet.
+    row.fail_reason = row.settled_by = ""
 
 
 def _check_account(row: PostRow, account: AccountRecord | None) -> None:
@@ -200,6 +207,7 @@ def _name(username: str, open_id: str) -> str:
 
 def _held_by_another(row: PostRow, claimant: Claimant, now: datetime) -> float:
     """Return for how many seconds somebody else holds the lease, 0 if it can be taken."""
+    bring_back(row, now)
     if row.lease_until is None or row.lease_until <= now:
         return 0.0
     if row.task != claimant.task:
@@ -210,6 +218,12 @@ def _held_by_another(row: PostRow, claimant: Claimant, now: datetime) -> float:
             f" over: try {claimant.try_number} must stop."
         )
     return 0.0
+
+
+def bring_back(row: PostRow, now: datetime) -> None:
+    """Let a lease that was written by a clock that was ahead end when any other would."""
+    if row.lease_until is not None and row.lease_until > now + LEASE + CLOCKS_APART:
+        row.lease_until = now + LEASE
 
 
 def _take(row: PostRow, wish: PostClaim, now: datetime) -> None:
@@ -260,6 +274,26 @@ def _start(session: Session, row: PostRow, step: Start, now: datetime) -> None:
         _finish(row, now)
     if (attempt := last_attempt(session, row)) is not None:
         attempt.publish_id, attempt.size, attempt.finishing_at = row.publish_id, row.size, row.finishing_at
+
+
+def _is_missed(session: Session, row: PostRow, generation: int, step: Start) -> bool:
+    """Whether it is the publish id of a pull that nobody else can know: its init was answered after all."""
+    if row.source != "url" or row.publish_id is not None or row.state not in _WITHOUT_ANSWER:
+        return False
+    if (row.generation, row.state) == (generation, PostState.INTENDED):
+        return False
+    last = last_attempt(session, row)
+    return last is not None and bool(step.intent_id) and last.intent_id == step.intent_id
+
+
+def _find_again(session: Session, row: PostRow, step: Start, now: datetime) -> PostRecord:
+    """Whoever holds the post by now, and whatever a person has seen: TikTok has it, so it can be waited for."""
+    row.state = PostState.INTENDED
+    _start(session, row, step, now)
+    row.fail_reason, row.settled_by, row.updated_at = "", "", now
+    if (attempt := last_attempt(session, row)) is not None:
+        attempt.outcome, attempt.ended_at, attempt.fail_reason = "", None, ""
+    return told(row)
 
 
 def _progress(session: Session, row: PostRow, step: Progress, now: datetime) -> None:

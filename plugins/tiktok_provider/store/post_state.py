@@ -161,6 +161,8 @@ class Start:
     """TikTok has given a publish id. From INTENDED to UPLOADING, or with ``finishing`` to FINISHING; may be repeated.
 
     :param finishing: the next request carries the last byte, or TikTok pulls already.
+    :param intent_id: of the ``Intend`` before it. By it the publish id of a pull is taken even if the post has been
+        taken over or settled meanwhile: nobody else can know it.
     """
 
     publish_id: str
@@ -170,6 +172,7 @@ class Start:
     sealed_upload_url: str | None = field(default=None, repr=False)
     url_expires_at: datetime | None = None
     profile_url: str = ""
+    intent_id: str = ""
     type: Literal["start"] = "start"
 
 
@@ -243,11 +246,15 @@ class Settlement:
     equals the first counts, to which the second adds post ids. An earlier attempt that turns out to be OUT or
     IN_INBOX makes the post so, whatever a later attempt is doing.
 
+    UNCERTAIN, as at the deadline of a task that waits along, does not count while another task may still be sending.
+
     :param state: OUT, IN_INBOX, FAILED or UNCERTAIN.
+    :param task: of who has waited, as in ``Claimant``; it sends nothing any more.
     """
 
     publish_id: str
     state: PostState
+    task: str = ""
     status: Mapping[str, object] = field(default_factory=dict)
     post_ids: tuple[str, ...] = ()
     post_url: str | None = None

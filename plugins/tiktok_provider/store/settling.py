@@ -12,6 +12,7 @@ from tiktok_provider.store.db import audit
 from tiktok_provider.store.errors import PostStateError
 from tiktok_provider.store.post_changes import (
     FORGOTTEN,
+    bring_back,
     end_attempt,
     find,
     last_attempt,
@@ -61,7 +62,9 @@ def resolve(session: Session, conn_id: str, post_key: str, seen: Resolution, now
     if row.state != PostState.UNCERTAIN and not _is_lost(row, now):
         raise state_error(row, "only an uncertain post can be resolved")
     row.state = PostState.OUT if seen.posted else PostState.FAILED
-    row.settled_by = seen.actor
+    # A try that stood still all the while is refused from here on.
+    row.generation += 1
+    row.status, row.settled_by = {}, seen.actor
     row.fail_reason = "" if seen.posted else f"not posted, says {seen.actor}"
     if seen.posted:
         row.post_ids, row.post_url = [seen.post_id] if seen.post_id else [], seen.post_url
@@ -123,11 +126,19 @@ def _beats(state: PostState, known: str) -> bool:
 
 
 def _settle_current(session: Session, row: PostRow, settlement: Settlement, now: datetime) -> None:
+    if _is_rash(row, settlement, now):
+        return
     if _beats(settlement.state, row.state):
         _become(session, row, settlement, now)
     elif settlement.state == row.state and set(settlement.post_ids) - set(row.post_ids):
         _add_post_ids(row, settlement)
         row.updated_at = now
+
+
+def _is_rash(row: PostRow, settlement: Settlement, now: datetime) -> bool:
+    """Whether a person would be asked to settle what another task may just be sending."""
+    is_theirs = row.task != settlement.task
+    return settlement.state == PostState.UNCERTAIN and is_theirs and _is_held(row, now)
 
 
 def _settle_earlier(session: Session, row: PostRow, settlement: Settlement, now: datetime) -> None:
@@ -174,6 +185,7 @@ def _is_lost(row: PostRow, now: datetime) -> bool:
 
 
 def _is_held(row: PostRow, now: datetime) -> bool:
+    bring_back(row, now)
     return row.lease_until is not None and row.lease_until > now
 
 

@@ -33,6 +33,7 @@ from tiktok_provider.exceptions import (
 from tiktok_provider.hooks.tiktok import AsyncSession, TikTokHook
 from tiktok_provider.publishing.polling import (
     MINUTE_WINDOW,
+    SHORTEST_PAUSE,
     Outcome,
     PollAgain,
     Watch,
@@ -45,6 +46,7 @@ from tiktok_provider.publishing.polling import (
     polls_until,
 )
 from tiktok_provider.publishing.worker_poller import with_jitter
+from tiktok_provider.store.budget_state import LONGEST_HOLD
 from tiktok_provider.store.errors import StoreUnreachableError
 from tiktok_provider.triggers.allowance import WITHIN, Allowance, StoreBudget
 from tiktok_provider.triggers.breaker import Breaker
@@ -204,6 +206,7 @@ class AccountPoller:
 
     async def _poll(self, waiting: Waiting) -> bool:
         """Ask, and act on the answer; return whether that was allowed."""
+        is_new = self._session is None
         try:
             session = await self._usable_session()
             if (pause := await self._pause_before_call(session, waiting.watch)) > 0:
@@ -212,7 +215,11 @@ class AccountPoller:
             waiting.last = await self._ask(session, waiting.watch.publish_id)
         except TikTokError as error:
             waiting.say(logging.WARNING, "Could not ask for %s: %s", waiting.watch.publish_id, error)
-            self._proceed(waiting, on_error(waiting.watch, error, self._clock.now(), waiting.last))
+            step = on_error(waiting.watch, error, self._clock.now(), waiting.last)
+            if isinstance(step, Outcome) and not passes(error) and not is_new:
+                # The Connection may have been mended since it was read, or have gone over to another account.
+                step = PollAgain(SHORTEST_PAUSE)
+            self._proceed(waiting, step)
             await self._close_if_refused(error)
         else:
             waiting.say(logging.INFO, "%s is %s", waiting.watch.publish_id, waiting.last.status)
@@ -241,7 +248,7 @@ class AccountPoller:
         return self._session
 
     async def _close_if_refused(self, error: TikTokError) -> None:
-        """Read the Connection anew before the next poll: somebody may have mended it."""
+        """Read the Connection anew before the next poll."""
         if not passes(error):
             self._session = None
             await self._stack.aclose()
@@ -291,7 +298,7 @@ class AccountPoller:
 
     async def _hold_back(self, session: AsyncSession, error: RateLimitedError) -> None:
         """Let nobody ask for this account as long as TikTok wants."""
-        seconds = (error.retry_after or MINUTE_WINDOW) * random.uniform(1.0, 1.2)
+        seconds = min((error.retry_after or MINUTE_WINDOW) * random.uniform(1.0, 1.2), LONGEST_HOLD)
         await self._allowance.hold_back(self._budget(session), seconds)
 
 

@@ -50,13 +50,25 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def runner(kind: str, base_url: str, token: str, sleeper: Sleeper) -> Run:
+@pytest.fixture
+def refreshed() -> list[str]:
+    """The tokens that TikTok no longer took; with it, a newer one is there each time."""
+    return []
+
+
+def runner(kind: str, base_url: str, token: str, sleeper: Sleeper, refreshed: list[str] | None = None) -> Run:
+    def token_for(spent: str | None) -> str | None:
+        if spent and refreshed is not None:
+            refreshed.append(spent)
+            return token
+        return None if spent else token
+
     def run_sync(call: Call[Any]) -> Any:
         with httpx.Client(base_url=base_url) as client:
-            return SyncDriver(client, lambda spent: None if spent else token, sleep=sleeper).run(call)
+            return SyncDriver(client, token_for, sleep=sleeper).run(call)
 
     async def the_token(spent: str | None) -> str | None:
-        return None if spent else token
+        return token_for(spent)
 
     async def drive(call: Call[Any]) -> Any:
         async with httpx.AsyncClient(base_url=base_url) as client:
@@ -66,9 +78,9 @@ def runner(kind: str, base_url: str, token: str, sleeper: Sleeper) -> Run:
 
 
 @pytest.fixture
-def run(kind: str, creator: Creator, sleeper: Sleeper) -> Run:
+def run(kind: str, creator: Creator, sleeper: Sleeper, refreshed: list[str]) -> Run:
     token = creator.connection["extra"]["access_token"]
-    return runner(kind, creator.sandbox.url, token, sleeper)
+    return runner(kind, creator.sandbox.url, token, sleeper, refreshed)
 
 
 @pytest.mark.parametrize("fault", [{"action": "status", "status": 503}, {"action": "lost_answer"}])
@@ -143,6 +155,28 @@ def test_a_request_that_never_left_is_repeated_and_known_not_to_have_left(
     assert not failure.value.maybe_processed
     assert len(sleeper.pauses) == MAX_TRIES - 1
     assert "fake-token" not in str(failure.value)
+
+
+class StoppedError(Exception):
+    """What a check has found."""
+
+
+def test_a_check_is_made_each_time_before_a_request_leaves_and_can_stop_it(
+    run: Run, creator: Creator, refreshed: list[str]
+) -> None:
+    creator.sandbox.add_fault("error", path=INIT, code="access_token_invalid")
+    found = []
+
+    def check() -> None:
+        found.append((len(creator.calls(INIT)), len(refreshed)))
+        if len(found) == 2:
+            raise StoppedError
+
+    post = posting.VideoPost(privacy_level="SELF_ONLY")
+    with pytest.raises(StoppedError):
+        run(posting.init_video(post, posting.file_source(plan_chunks(1000)), check))
+    assert found == [(0, 0), (1, 1)], "the newer token is at hand"
+    assert len(creator.calls(INIT)) == 1
 
 
 def test_a_page_of_a_proxy_is_not_taken_for_tiktoks_answer(run: Run, creator: Creator) -> None:

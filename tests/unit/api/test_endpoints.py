@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.conftest import Creator
 from tiktok_provider.api import accounts, oauth, posting, videos
-from tiktok_provider.api.calls import Call
+from tiktok_provider.api.calls import Call, parse
 from tiktok_provider.api.chunks import plan_chunks
 from tiktok_provider.api.drivers import AsyncDriver, SyncDriver
 from tiktok_provider.exceptions import ApiError, AuthorizationError, InvalidRequestError, OAuthError
@@ -140,6 +140,12 @@ def test_a_dead_refresh_token_is_an_invalid_grant_with_whatever_http_status(
     with pytest.raises(OAuthError) as refusal:
         run(oauth.refresh_tokens(connection["login"], connection["password"], "rft.not-there"))
     assert refusal.value.code == "invalid_grant"
+
+
+def test_nulls_in_an_answer_count_as_left_out() -> None:
+    nulls = dict.fromkeys(["fail_reason", "publicaly_available_post_id", "uploaded_bytes"])
+    status = parse(posting.PostStatus, {"status": "PUBLISH_COMPLETE", **nulls})
+    assert (status.fail_reason, status.post_ids, status.uploaded_bytes) == ("", (), None)
 
 
 def test_the_challenge_is_hex_as_tiktok_wants_it() -> None:

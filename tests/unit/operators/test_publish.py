@@ -598,7 +598,8 @@ def test_a_post_that_never_ends_is_uncertain_at_the_deadline_and_a_clear_waits_o
 ) -> None:
     creator.sandbox.set_switches(stuck_processing=True, rate_limits=False)
     clock = Clock()
-    monkeypatch.setattr("tiktok_provider.publishing.worker_poller.time", clock)
+    for module in ("publishing.worker_poller", "operators.base"):
+        monkeypatch.setattr(f"tiktok_provider.{module}.time", clock)
     with pytest.raises(UncertainPostError, match=r"had not finished .* at the deadline.*PROCESSING"):
         publish(clip, timeout=timedelta(minutes=1)).execute(task.context)
     assert 10 < len(creator.calls(STATUS)) < 25

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tiktok_provider.store.errors import (
     StoreNotReadyError,
     StoreUnreachableError,
 )
-from tiktok_provider.store.post_state import Intend, PostState
+from tiktok_provider.store.post_state import RENEW_EVERY, Intend, PostState
 from tiktok_provider.store.proof import ProofRefusedError
 from tiktok_provider.store.wire import StoreAnswerError
 
@@ -81,3 +82,33 @@ def test_a_lease_that_cannot_be_given_back_is_no_error(shaky: Shaky, fault: TikT
     shaky.faults = [fault]
     book.release()
     assert not shaky.faults
+
+
+def test_a_store_that_hangs_is_not_asked_at_each_megabyte() -> None:
+    now, asked = [0.0], []
+
+    class Hanging:
+        conn_id = CONN_ID
+
+        def run(self, operation: Any) -> Any:  # noqa: ARG002
+            asked.append(now[0])
+            now[0] += 44.0
+            raise StoreUnreachableError("nobody answers", maybe_processed=False)
+
+    book = PostLedger(Hanging(), "sku-42", claim_of("a task").claimant, clock=lambda: now[0])  # type: ignore[arg-type]
+    book._record = SimpleNamespace(generation=1)  # type: ignore[assignment]
+    for _ in range(400):
+        now[0] += 0.1
+        book.renew_if_due()
+    assert len(asked) == 2, "40 s of sending, renewed every 20 s"
+
+
+def test_what_cannot_be_undone_is_done_only_by_who_holds_the_post(shaky: Shaky) -> None:
+    book, _ = ledger(shaky)
+    book.hold()
+    later = replace(book.claimant, try_number=2, try_id="y")
+    PostLedger(shaky, "sku-42", later).claim(replace(claim_of("a task", source="url"), claimant=later))  # type: ignore[arg-type]
+    # As if this process had stood still.
+    book._renewed -= RENEW_EVERY.total_seconds()
+    with pytest.raises(PostTakenError):
+        book.hold()

@@ -21,6 +21,7 @@ from tiktok_provider.exceptions import (
 )
 from tiktok_provider.operators.publish import TikTokPublishVideoOperator
 from tiktok_provider.publishing.polling import Outcome
+from tiktok_provider.retry import TikTokRetryPolicy
 from tiktok_provider.sensors.post_status import TikTokPostStatusSensor
 from tiktok_provider.store.budget_state import Endpoint
 
@@ -187,3 +188,12 @@ def test_a_sensor_that_gives_its_slot_back_is_rescheduled_whatever_it_is_to_do_r
 def test_without_deferring_airflows_own_timeout_applies(slow_publish_id: str, task: Task) -> None:
     with pytest.raises(AirflowSensorTimeout):
         sensor(slow_publish_id, deferrable=False, timeout=0.05, poke_interval=0.1).execute(task.context)
+
+
+def test_what_tiktok_has_said_of_an_attempt_for_good_is_not_asked_again(creator: Creator, task: Task) -> None:
+    data = {"status": "FAILED", "fail_reason": "internal"}
+    body = {"data": data, "error": {"code": "ok", "message": "", "log_id": "fake"}}
+    creator.sandbox.add_fault("status", path=STATUS, status=200, body=body)
+    with pytest.raises(PostFailedError) as failure:
+        TikTokPostStatusSensor(task_id="wait", publish_id="v_pub_file~1").execute(task.context)
+    assert TikTokRetryPolicy().evaluate(failure.value, 1, 3).action.name == "FAIL"

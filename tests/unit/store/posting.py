@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from sqlalchemy import select
@@ -108,8 +108,9 @@ class Posts:
         record = self.claim(wish(source=source)).record
         return self.write(*steps) if steps else record
 
-    def settle(self, settlement: Settlement) -> PostRecord:
-        return run(self.store.settle("mia", KEY, settlement))
+    def settle(self, settlement: Settlement, *, task: str = TASK) -> PostRecord:
+        """Write what a wait has heard: that of the task which has sent the post, unless another one is named."""
+        return run(self.store.settle("mia", KEY, replace(settlement, task=task)))
 
     def look(self) -> PostRecord:
         record = run(self.store.look("mia", KEY))

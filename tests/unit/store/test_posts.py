@@ -1,8 +1,10 @@
 """Who may publish a post, and what each step does to its record."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from tests.unit.store.conftest import Mia
 from tests.unit.store.posting import (
@@ -22,6 +24,7 @@ from tests.unit.store.posting import (
     start,
     wish,
 )
+from tiktok_provider.store.db import transaction
 from tiktok_provider.store.errors import AccountChangedError, PostStateError, PostTakenError
 from tiktok_provider.store.post_state import (
     LEASE,
@@ -33,9 +36,12 @@ from tiktok_provider.store.post_state import (
     Release,
     Renew,
     Settlement,
+    Source,
+    Start,
     Verdict,
 )
 from tiktok_provider.store.posts import PostStore
+from tiktok_provider.store.records import PostRow
 
 
 @pytest.fixture
@@ -303,3 +309,54 @@ def test_a_claim_needs_no_token(posts: Posts) -> None:
     posts.settle(out())
     run(posts.mia.store().disconnect("mia", actor="anna"))
     assert posts.claim(wish(2)).verdict is Verdict.SETTLED
+
+
+def test_a_lease_of_a_clock_that_was_ahead_ends_when_any_other_would(posts: Posts) -> None:
+    posts.bring_to(*FAILED)
+    with transaction() as session:
+        session.execute(update(PostRow).values(lease_until=posts.mia.clock.now + timedelta(days=30)))
+    rival = wish(task=OTHER_TASK)
+    assert posts.claim(rival).retry_in == LEASE.total_seconds()
+    posts.mia.clock.advance(seconds=LEASE.total_seconds())
+    assert posts.claim(rival).verdict is Verdict.YOURS
+
+
+@pytest.mark.parametrize("state", [PostState.INTENDED, PostState.UNCERTAIN, PostState.FAILED])
+def test_a_publish_id_of_a_pull_that_comes_late_is_taken_whoever_holds_the_post(
+    posts: Posts, state: PostState
+) -> None:
+    intent = intend("url")
+    posts.bring_to(intent, source="url")
+    mine = posts.generation
+    posts.mia.clock.advance(seconds=61)
+    posts.claim(wish(task=OTHER_TASK, source="url"))
+    if state is not PostState.INTENDED:
+        posts.write(Doubt(reason="not answered"))
+    if state is PostState.FAILED:
+        run(posts.store.resolve("mia", KEY, posted=False, actor="anna"))
+    late = Start(publish_id="v_pub_url~1", finishing=True, intent_id=intent.intent_id)
+    record = run(posts.store.write("mia", KEY, mine, late))
+    assert (record.state, record.publish_id) == (PostState.FINISHING, "v_pub_url~1")
+    assert (record.fail_reason, record.settled_by) == ("", "")
+    [attempt] = posts.attempts()
+    assert (attempt.publish_id, attempt.outcome) == ("v_pub_url~1", "")
+
+
+@pytest.mark.parametrize("source", ["url", "file"])
+def test_a_publish_id_of_another_intent_or_of_a_file_that_comes_late_is_refused(
+    posts: Posts, source: Source
+) -> None:
+    intent = intend(source)
+    posts.bring_to(intent, source=source)
+    mine = posts.generation
+    posts.mia.clock.advance(seconds=61)
+    posts.claim(wish(task=OTHER_TASK, source=source))
+    other = intent.intent_id if source == "file" else "another intent"
+    with pytest.raises(PostTakenError):
+        run(posts.store.write("mia", KEY, mine, Start(publish_id="late", finishing=True, intent_id=other)))
+    assert posts.look().publish_id is None
+
+
+def test_the_creators_page_of_an_earlier_attempt_stays_known(posts: Posts) -> None:
+    posts.bring_to(intend(), start(), Fail(reason="a chunk was refused"), intend())
+    assert posts.look().profile_url == "https://www.tiktok.com/@mia"

@@ -28,6 +28,7 @@ from tiktok_provider.store.post_state import (
     PostState,
     PostStep,
     Release,
+    Renew,
     Settlement,
     Verdict,
 )
@@ -76,6 +77,27 @@ def test_of_two_outcomes_the_more_certain_one_stays(
     [attempt] = posts.attempts()
     assert attempt.outcome == stays
     assert posts.settle(ended(second)) == record == posts.look(), "said again, nothing changes"
+
+
+def test_another_tasks_deadline_counts_only_when_nobody_can_be_sending_any_more(posts: Posts) -> None:
+    posts.bring_to(*FINISHING)
+    doubt = ended(PostState.UNCERTAIN)
+    assert posts.settle(doubt, task=OTHER_TASK).state == PostState.FINISHING
+    assert posts.settle(ended(PostState.OUT), task=OTHER_TASK).state == PostState.OUT, "TikTok's word counts"
+
+
+def test_another_tasks_deadline_counts_once_the_lease_has_ended(posts: Posts) -> None:
+    posts.bring_to(*FINISHING)
+    posts.mia.clock.advance(seconds=61)
+    assert posts.settle(ended(PostState.UNCERTAIN), task=OTHER_TASK).state == PostState.UNCERTAIN
+
+
+def test_who_is_settled_by_a_person_cannot_write_any_more(posts: Posts) -> None:
+    posts.bring_to(*FINISHING)
+    posts.settle(ended(PostState.UNCERTAIN))
+    assert resolve(posts, posted=False).status == {}
+    with pytest.raises(PostTakenError):
+        posts.write(Renew())
 
 
 def test_a_later_answer_adds_the_post_ids(posts: Posts) -> None:

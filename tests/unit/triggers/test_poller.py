@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -13,9 +12,11 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.unit.conftest import CONN_ID, Creator
+from tests.unit.operators.test_at_tiktok import go_over
 from tests.unit.triggers.conftest import StartPost, Waits
 from tiktok_provider.hooks.tiktok import AsyncSession, TikTokHook
 from tiktok_provider.publishing.polling import Outcome, Watch
+from tiktok_provider.triggers import poller
 from tiktok_provider.triggers.poller import Clock, outcome_of
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ WHOSE_LOG: ContextVar[str] = ContextVar("whose_log", default="the triggerer's")
 
 
 def watch(publish_id: str, timeout: float = 86_400) -> Watch:
-    now = time.time()
+    now = poller.CLOCK.now()
     return Watch(publish_id, "complete", now, now + timeout)
 
 
@@ -248,3 +249,29 @@ def test_what_is_said_of_a_post_is_in_the_log_of_its_own_task(
 @pytest.mark.usefixtures("waits")
 def test_a_process_may_have_several_event_loops_over_its_life(start_post: StartPost) -> None:
     assert [run(outcomes(watch(start_post())))[0].kind for _ in range(2)] == ["done", "done"]
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_post_of_the_account_that_a_connection_has_gone_over_to_is_asked_for_with_its_token(
+    start_post: StartPost, creator: Creator
+) -> None:
+    """While a post of the account before still waits, with the token that was at hand."""
+
+    async def both() -> list[str]:
+        first = asyncio.create_task(outcome_of(CONN_ID, watch(mias)))
+        await polls(creator, 1)
+        await asyncio.to_thread(go_over, creator, "leo")
+        leos = await asyncio.to_thread(start_post)
+        return [(await outcome_of(CONN_ID, watch(leos))).kind, (await first).kind]
+
+    mias = start_post()
+    assert run(both()) == ["done", "refused"]
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_refusal_is_believed_at_once_if_the_connection_was_read_just_before(
+    start_post: StartPost, creator: Creator
+) -> None:
+    creator.sandbox.add_fault("error", path=STATUS, code="invalid_publish_id", times=None)
+    [outcome] = run(outcomes(watch(start_post())))
+    assert (outcome.kind, len(creator.calls(STATUS))) == ("refused", 1)
