@@ -1,15 +1,18 @@
 """Checks where Airflow's database is at hand: on the command line and in ``dag.test()``, not in workers."""
 
+from collections.abc import Sequence
+
 from airflow.jobs.job import Job, JobState
 from airflow.models.crypto import get_fernet
 from airflow.sdk.exceptions import AirflowException
 from airflow.utils.db_manager import BaseDBManager
 from sqlalchemy import select
 
-from tiktok_provider.doctor.findings import Check
+from tiktok_provider.doctor.findings import Check, ConcernError
 from tiktok_provider.exceptions import ConnectionSettingsError
+from tiktok_provider.store.connections import undecryptable_conn_ids
 from tiktok_provider.store.db import TikTokDBManager, transaction
-from tiktok_provider.store.errors import StoreNotReadyError
+from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
 from tiktok_provider.store.records import Base
 
 
@@ -32,7 +35,7 @@ def tables(_: None) -> str:
 
 
 def fernet_key(_: None) -> str:
-    """Will tokens be encrypted?"""
+    """Will tokens be encrypted, and does the key open what is there?"""
     try:
         is_encrypted = get_fernet().is_encrypted
     except AirflowException:
@@ -44,7 +47,21 @@ def fernet_key(_: None) -> str:
             "[core] fernet_key is empty, so tokens would lie unencrypted in the database: set one, the same for every"
             " component."
         )
+    if undecryptable := _undecryptable():
+        raise ConcernError(
+            f"Another key has encrypted {', '.join(undecryptable)}: add that key to [core] fernet_key of every"
+            " component, behind a comma, or delete these connections and connect the accounts anew."
+        )
     return "Connections are encrypted."
+
+
+def _undecryptable() -> Sequence[str]:
+    try:
+        with transaction() as session:
+            return undecryptable_conn_ids(session)
+    except (StoreBusyError, StoreNotReadyError):
+        # The check of the tables says so.
+        return ()
 
 
 def triggerer(_: None) -> str:

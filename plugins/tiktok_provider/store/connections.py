@@ -3,14 +3,14 @@
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.configuration import conf
 from airflow.models import Connection
 from airflow.models.base import ID_LEN
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from cryptography.fernet import InvalidToken
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from tiktok_provider.api.hosts import HostPolicy, origin_of
@@ -21,6 +21,8 @@ from tiktok_provider.store.tokens import StoredTokens, tokens_conn_id, tokens_in
 
 _OURS = "Written by the TikTok provider, which keeps the current token set here. Do not edit."
 _TOKEN_KEYS = ("access_token", "refresh_token", "access_expires_at", "refresh_expires_at")
+# What Airflow raises of what another Fernet key has encrypted, or if there is none, or none that is one.
+_UNDECRYPTABLE = (InvalidToken, ValueError, AirflowException)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +93,8 @@ def has_tokens(session: Session, conn_id: str) -> bool:
 def kept_conn_ids(session: Session) -> set[str]:
     """Return the ids of the users' Connections beside which there is one of ours, with the token set."""
     suffix = tokens_conn_id("")
-    connections = session.scalars(select(Connection).where(Connection.conn_id.endswith(suffix)))
-    return {connection.conn_id.removesuffix(suffix) for connection in connections if _is_ours(connection)}
+    labels = _labels(session, Connection.conn_id.endswith(suffix))
+    return {label.conn_id.removesuffix(suffix) for label in labels if _is_ours(session, label)}
 
 
 def check_origin(session: Session, app: TikTokApp) -> None:
@@ -143,7 +145,7 @@ def wipe_tokens(session: Session, conn_id: str) -> None:
 
 def wipe_first_set(session: Session, conn_id: str) -> bool:
     """Take the first set out of the user's Connection; False if that is not in the metadata database."""
-    connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id))
+    connection = _loaded(session, conn_id)
     if connection is None:
         return False
     extra = {name: value for name, value in _extra_of(connection).items() if name not in _TOKEN_KEYS}
@@ -153,8 +155,14 @@ def wipe_first_set(session: Session, conn_id: str) -> bool:
 
 def user_conn_ids(session: Session) -> list[str]:
     """Return the ids of the TikTok Connections that people made in the metadata database."""
-    connections = session.scalars(select(Connection).where(Connection.conn_type == "tiktok"))
-    return sorted(connection.conn_id for connection in connections if not _is_ours(connection))
+    labels = _labels(session, Connection.conn_type == "tiktok")
+    return sorted(label.conn_id for label in labels if not _is_ours(session, label))
+
+
+def undecryptable_conn_ids(session: Session) -> list[str]:
+    """Return the ids of the TikTok Connections, ours among them, that the present Fernet key does not open."""
+    conn_ids = session.scalars(select(Connection.conn_id).where(Connection.conn_type == "tiktok"))
+    return sorted(conn_id for conn_id in conn_ids if not _can_be_read(session, conn_id))
 
 
 def _find(conn_id: str) -> Connection:
@@ -169,23 +177,62 @@ def _find(conn_id: str) -> Connection:
 
 
 def _stored(session: Session, conn_id: str) -> Connection | None:
-    connection = session.scalar(select(Connection).where(Connection.conn_id == tokens_conn_id(conn_id)))
-    if connection is not None and not _is_ours(connection):
+    found = _labels(session, Connection.conn_id == tokens_conn_id(conn_id))
+    if not found:
+        return None
+    if not _is_ours(session, found[0]):
         raise ConnectionSettingsError(
             f"Connection {tokens_conn_id(conn_id)!r} was made or changed by somebody else. Rename it: its id is where"
             f" the token set of connection {conn_id!r} is kept."
         )
-    return connection
+    return _loaded(session, tokens_conn_id(conn_id))
 
 
-def _is_ours(connection: Connection) -> bool:
+class _Label(NamedTuple):
+    """What of a Connection is not encrypted.
+
+    Airflow decrypts the password of a Connection that is loaded whole, and one that another key has encrypted must
+    not stand in the way of all others.
+    """
+
+    conn_id: str
+    conn_type: str
+    description: str | None
+
+
+def _labels(session: Session, which: ColumnElement[bool]) -> list[_Label]:
+    columns = select(Connection.conn_id, Connection.conn_type, Connection.description)
+    return [_Label(*row) for row in session.execute(columns.where(which))]
+
+
+def _loaded(session: Session, conn_id: str) -> Connection | None:
+    """Load a Connection whole.
+
+    :raises ConnectionUnreadableError: its password cannot be decrypted.
+    """
+    try:
+        return session.scalar(select(Connection).where(Connection.conn_id == conn_id))
+    except _UNDECRYPTABLE:
+        raise _undecryptable(conn_id) from None
+
+
+def _can_be_read(session: Session, conn_id: str) -> bool:
+    try:
+        connection = _loaded(session, conn_id)
+        return connection is None or isinstance(_extra_of(connection), dict)
+    except ConnectionUnreadableError:
+        return False
+
+
+def _is_ours(session: Session, label: _Label) -> bool:
     """Whether the store has written it: people may change its description, but only the store counts generations."""
-    if connection.description == _OURS:
+    if label.description == _OURS:
         return True
-    if connection.conn_type != "tiktok" or not connection.conn_id.endswith(tokens_conn_id("")):
+    if label.conn_type != "tiktok" or not label.conn_id.endswith(tokens_conn_id("")):
         return False
     try:
-        return isinstance(_extra_of(connection).get("generation"), int)
+        connection = _loaded(session, label.conn_id)
+        return connection is not None and isinstance(_extra_of(connection).get("generation"), int)
     except ConnectionUnreadableError:
         return False
 
@@ -193,11 +240,15 @@ def _is_ours(connection: Connection) -> bool:
 def _extra_of(connection: Connection) -> dict[str, Any]:
     try:
         extra: dict[str, Any] = connection.extra_dejson
-    except (InvalidToken, ValueError):
-        raise ConnectionUnreadableError(
-            f"Connection {connection.conn_id!r} cannot be decrypted with the present [core] fernet_key."
-        ) from None
+    except _UNDECRYPTABLE:
+        raise _undecryptable(connection.conn_id) from None
     return extra
+
+
+def _undecryptable(conn_id: str) -> ConnectionUnreadableError:
+    return ConnectionUnreadableError(
+        f"Connection {conn_id!r} cannot be decrypted with the present [core] fernet_key."
+    )
 
 
 def _team_of(session: Session, conn_id: str) -> str | None:
