@@ -9,15 +9,18 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tiktok_provider.exceptions import ApiError, ConnectionSettingsError, TikTokError
+from tiktok_provider.exceptions import (
+    ApiError,
+    ConnectionSettingsError,
+    ConnectionUnreadableError,
+    TikTokError,
+)
 from tiktok_provider.store import leases
 from tiktok_provider.store.connections import (
     TikTokApp,
     check_origin,
     has_tokens,
-    kept_conn_ids,
     read_tokens,
-    user_conn_ids,
     wipe_first_set,
     wipe_tokens,
     write_tokens,
@@ -27,9 +30,6 @@ from tiktok_provider.store.errors import AccountDeadError, not_connected
 from tiktok_provider.store.leases import Lease
 from tiktok_provider.store.records import AccountRecord
 from tiktok_provider.store.tokens import (
-    EXPIRING,
-    AccountState,
-    AccountSummary,
     Busy,
     Disconnected,
     StoredTokens,
@@ -123,14 +123,22 @@ def connect(session: Session, app: TikTokApp, tokens: StoredTokens, actor: str, 
 
 
 def disconnect(
-    session: Session, conn_id: str, first_set: StoredTokens | None, actor: str, problem: str
+    session: Session,
+    conn_id: str,
+    seen: StoredTokens | None,
+    actor: str,
+    problem: TikTokError | None,
+    now: datetime,
 ) -> Disconnected:
-    """Wipe the token set, and the first set where the store can reach it."""
+    """Wipe the token set, and the first set where the store can reach it.
+
+    :param seen: the first set that Airflow finds, wherever it comes from.
+    :param problem: why TikTok has not taken the access away.
+    """
     record = session.get(AccountRecord, conn_id) or _new_record(session, conn_id)
     open_id = record.open_id
     wipe_tokens(session, conn_id)
-    remains = first_set is not None and not wipe_first_set(session, conn_id)
-    _remember_first_set(record, first_set)
+    remains = _first_set_remains(session, record, seen, now)
     record.generation += 1
     record.settled_generation = record.generation
     record.access_expires_at = record.refresh_expires_at = record.refreshed_at = None
@@ -144,18 +152,26 @@ def disconnect(
         open_id=open_id,
         revoked="no" if problem else "yes",
     )
-    return Disconnected(conn_id=conn_id, revoked=not problem, problem=problem, first_set_remains=remains)
+    return Disconnected(
+        conn_id=conn_id,
+        revoked=problem is None,
+        problem=str(problem or ""),
+        first_set_remains=remains,
+    )
 
 
-def summaries(session: Session, now: datetime) -> list[AccountSummary]:
-    """Return all accounts that the store knows or that have a Connection in the metadata database."""
-    kept = kept_conn_ids(session)
-    known = {
-        record.conn_id: _summary(record, now, has_set=record.conn_id in kept)
-        for record in session.scalars(select(AccountRecord))
-    }
-    unknown = {conn_id: AccountSummary(conn_id=conn_id) for conn_id in user_conn_ids(session)}
-    return sorted({**unknown, **known}.values(), key=lambda account: account.conn_id)
+def _first_set_remains(
+    session: Session, record: AccountRecord, seen: StoredTokens | None, now: datetime
+) -> bool:
+    """Wipe the first set in the metadata database; return whether there is another one, or may be."""
+    _remember_first_set(record, seen)
+    try:
+        wiped = wipe_first_set(session, record.conn_id, now)
+    except ConnectionUnreadableError:
+        # Nobody can tell what is in there.
+        return True
+    _remember_first_set(record, wiped)
+    return seen is not None and (wiped is None or wiped.fingerprint != seen.fingerprint)
 
 
 def account_of(session: Session, app: TikTokApp, now: datetime) -> AccountRecord | None:
@@ -279,30 +295,6 @@ def _told(record: AccountRecord) -> TokenState | TikTokError:
         open_id=record.open_id,
         scope=record.scope,
     )
-
-
-def _summary(record: AccountRecord, now: datetime, *, has_set: bool) -> AccountSummary:
-    return AccountSummary(
-        conn_id=record.conn_id,
-        state=_state(record, now) if has_set else AccountState.UNKNOWN,
-        generation=record.generation,
-        open_id=record.open_id,
-        username=record.username,
-        scopes=tuple(record.scope.replace(",", " ").split()),
-        access_expires_at=record.access_expires_at,
-        refresh_expires_at=record.refresh_expires_at,
-        refreshed_at=record.refreshed_at,
-        last_error=record.last_error,
-        last_error_at=record.last_error_at,
-    )
-
-
-def _state(record: AccountRecord, now: datetime) -> AccountState:
-    if record.refresh_expires_at is None:
-        return AccountState.UNKNOWN
-    if record.dead_at or record.refresh_expires_at <= now:
-        return AccountState.DEAD
-    return AccountState.EXPIRING if record.refresh_expires_at - now < EXPIRING else AccountState.OK
 
 
 def _note_failure(

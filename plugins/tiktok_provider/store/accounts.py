@@ -15,9 +15,16 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from tiktok_provider.api.oauth import TokenSet, refresh_tokens, revoke
 from tiktok_provider.exceptions import OAuthError, TikTokError, UnreachableError
 from tiktok_provider.store import account_changes as changes
+from tiktok_provider.store.account_list import summaries
 from tiktok_provider.store.calling import Caller, call_tiktok
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.connections import TikTokApp, check_origin, read_app, read_tokens
+from tiktok_provider.store.connections import (
+    TikTokApp,
+    check_origin,
+    read_app,
+    read_first_set,
+    read_tokens,
+)
 from tiktok_provider.store.db import change, transaction
 from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError, not_connected
 from tiktok_provider.store.leases import SHORTEST_WAIT, Lease, TooLateError, in_time
@@ -119,20 +126,21 @@ class AccountStore:
 
         :param actor: who disconnected, for the audit log.
         """
-        first_set, problem = None, ""
+        first_set: StoredTokens | None = None
+        problem: TikTokError | None = None
         try:
-            app = await self._app(conn_id)
-            first_set = app.first_set
-            await self._revoke(app)
+            # By itself: what is wrong with the Connection must not let its first set be used again.
+            first_set = await in_thread(read_first_set, conn_id, self._clock())
+            await self._revoke(await self._app(conn_id))
         except TikTokError as error:
-            problem = str(error)
+            problem = error
         return await self._change(
-            lambda session: changes.disconnect(session, conn_id, first_set, actor, problem)
+            lambda session: changes.disconnect(session, conn_id, first_set, actor, problem, self._clock())
         )
 
     async def accounts(self) -> list[AccountSummary]:
         """Return all accounts, by connection id. No call to TikTok."""
-        return await self._change(lambda session: changes.summaries(session, self._clock()))
+        return await self._change(lambda session: summaries(session, self._clock()))
 
     async def prune(self) -> int:
         """Delete nonces that are too old to be replayed; return how many."""

@@ -20,7 +20,8 @@ from tiktok_provider.store.masking import TOKEN_MASKS, mask
 from tiktok_provider.store.tokens import StoredTokens, tokens_conn_id, tokens_in
 
 _OURS = "Written by the TikTok provider, which keeps the current token set here. Do not edit."
-_TOKEN_KEYS = ("access_token", "refresh_token", "access_expires_at", "refresh_expires_at")
+_FINGERPRINTED = ("access_token", "refresh_token")
+_TOKEN_KEYS = (*_FINGERPRINTED, "access_expires_at", "refresh_expires_at")
 # What Airflow raises of what another Fernet key has encrypted, or if there is none, or none that is one.
 _UNDECRYPTABLE = (InvalidToken, ValueError, AirflowException)
 
@@ -143,14 +144,25 @@ def wipe_tokens(session: Session, conn_id: str) -> None:
         session.delete(connection)
 
 
-def wipe_first_set(session: Session, conn_id: str) -> bool:
-    """Take the first set out of the user's Connection; False if that is not in the metadata database."""
+def read_first_set(conn_id: str, now: datetime) -> StoredTokens | None:
+    """Return the first set in the user's Connection, whatever else is wrong with that, without its times.
+
+    :raises ConnectionUnreadableError: it is not defined where this process can see it.
+    """
+    return _first_set_in(_find(conn_id), now)
+
+
+def wipe_first_set(session: Session, conn_id: str, now: datetime) -> StoredTokens | None:
+    """Take the first set out of the user's Connection in the metadata database; return it, without its times.
+
+    :raises ConnectionUnreadableError: it cannot be decrypted.
+    """
     connection = _loaded(session, conn_id)
-    if connection is None:
-        return False
-    extra = {name: value for name, value in _extra_of(connection).items() if name not in _TOKEN_KEYS}
-    connection.extra = json.dumps(extra)
-    return True
+    first_set = _first_set_in(connection, now) if connection else None
+    if connection is not None and first_set is not None:
+        extra = {name: value for name, value in _extra_of(connection).items() if name not in _TOKEN_KEYS}
+        connection.extra = json.dumps(extra)
+    return first_set
 
 
 def user_conn_ids(session: Session) -> list[str]:
@@ -163,6 +175,13 @@ def undecryptable_conn_ids(session: Session) -> list[str]:
     """Return the ids of the TikTok Connections, ours among them, that the present Fernet key does not open."""
     conn_ids = session.scalars(select(Connection.conn_id).where(Connection.conn_type == "tiktok"))
     return sorted(conn_id for conn_id in conn_ids if not _can_be_read(session, conn_id))
+
+
+def _first_set_in(connection: Connection, now: datetime) -> StoredTokens | None:
+    if connection.conn_type != "tiktok":
+        return None
+    extra = _extra_of(connection)
+    return tokens_in(connection.conn_id, {name: extra.get(name) for name in _FINGERPRINTED}, now)
 
 
 def _find(conn_id: str) -> Connection:

@@ -94,7 +94,8 @@ class Disconnected:
     :param revoked: whether TikTok has taken the app's access away.
     :param problem: why not; empty if it has.
     :param first_set_remains: the user's Connection still holds a first set, which the store cannot wipe because
-        it comes from the environment or a secrets backend. It is not used again.
+        it comes from the environment or a secrets backend; it is not used again. Or the Connection cannot be
+        decrypted, and may hold one.
     """
 
     conn_id: str
