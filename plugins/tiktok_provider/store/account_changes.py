@@ -20,13 +20,14 @@ from tiktok_provider.store.connections import (
     TikTokApp,
     check_origin,
     has_tokens,
+    is_stored,
     read_tokens,
     wipe_first_set,
     wipe_tokens,
     write_tokens,
 )
 from tiktok_provider.store.db import audit
-from tiktok_provider.store.errors import AccountDeadError, not_connected
+from tiktok_provider.store.errors import AccountDeadError, not_connected, unknown_account
 from tiktok_provider.store.leases import Lease
 from tiktok_provider.store.records import AccountRecord
 from tiktok_provider.store.tokens import (
@@ -134,8 +135,12 @@ def disconnect(
 
     :param seen: the first set that Airflow finds, wherever it comes from.
     :param problem: why TikTok has not taken the access away.
+    :raises ConnectionSettingsError: there is neither an account nor a Connection of this id.
     """
-    record = session.get(AccountRecord, conn_id) or _new_record(session, conn_id)
+    record = session.get(AccountRecord, conn_id)
+    if record is None and isinstance(problem, ConnectionUnreadableError) and not is_stored(session, conn_id):
+        raise unknown_account(conn_id)
+    record = record or _new_record(session, conn_id)
     open_id = record.open_id
     wipe_tokens(session, conn_id)
     remains = _first_set_remains(session, record, seen, now)

@@ -21,6 +21,17 @@ def summaries(session: Session, now: datetime) -> list[AccountSummary]:
     return sorted({**unknown, **known}.values(), key=lambda account: account.conn_id)
 
 
+def bare_conn_ids(session: Session) -> list[str]:
+    """Return the ids of disconnected accounts that have no Connection in the metadata database.
+
+    Their records stay for the first sets that they remember, so that none of those comes back.
+    """
+    disconnected = session.scalars(
+        select(AccountRecord.conn_id).where(AccountRecord.access_expires_at.is_(None))
+    )
+    return sorted(set(disconnected).difference(user_conn_ids(session)))
+
+
 def _summary(record: AccountRecord, now: datetime, *, has_set: bool) -> AccountSummary:
     return AccountSummary(
         conn_id=record.conn_id,

@@ -15,12 +15,13 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from tiktok_provider.api.oauth import TokenSet, refresh_tokens, revoke
 from tiktok_provider.exceptions import OAuthError, TikTokError, UnreachableError
 from tiktok_provider.store import account_changes as changes
-from tiktok_provider.store.account_list import summaries
+from tiktok_provider.store.account_list import bare_conn_ids, summaries
 from tiktok_provider.store.calling import Caller, call_tiktok
 from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.connections import (
     TikTokApp,
     check_origin,
+    is_defined,
     read_app,
     read_first_set,
     read_tokens,
@@ -125,6 +126,7 @@ class AccountStore:
         """Revoke at TikTok, then wipe the tokens, also if TikTok or the Connection is out of reach.
 
         :param actor: who disconnected, for the audit log.
+        :raises ConnectionSettingsError: there is neither an account nor a Connection of this id.
         """
         first_set: StoredTokens | None = None
         problem: TikTokError | None = None
@@ -139,8 +141,13 @@ class AccountStore:
         )
 
     async def accounts(self) -> list[AccountSummary]:
-        """Return all accounts, by connection id. No call to TikTok."""
-        return await self._change(lambda session: summaries(session, self._clock()))
+        """Return all accounts, by connection id, but for those that were given up: disconnected, and no Connection
+        of them is left. No call to TikTok.
+        """
+        bare = await self._change(bare_conn_ids)
+        given_up = {conn_id for conn_id in bare if not await in_thread(is_defined, conn_id)}
+        found = await self._change(lambda session: summaries(session, self._clock()))
+        return [account for account in found if account.conn_id not in given_up]
 
     async def prune(self) -> int:
         """Delete nonces that are too old to be replayed; return how many."""

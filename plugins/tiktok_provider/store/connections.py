@@ -171,6 +171,20 @@ def user_conn_ids(session: Session) -> list[str]:
     return sorted(label.conn_id for label in labels if not _is_ours(session, label))
 
 
+def is_stored(session: Session, conn_id: str) -> bool:
+    """Whether a Connection of this id, or the one with its token set, is in the metadata database."""
+    which = Connection.conn_id.in_((conn_id, tokens_conn_id(conn_id)))
+    return bool(_labels(session, which))
+
+
+def is_defined(conn_id: str) -> bool:
+    """Whether Airflow finds a TikTok Connection of this id, wherever that is."""
+    try:
+        return bool(_find(conn_id).conn_type == "tiktok")
+    except ConnectionUnreadableError:
+        return False
+
+
 def undecryptable_conn_ids(session: Session) -> list[str]:
     """Return the ids of the TikTok Connections, ours among them, that the present Fernet key does not open."""
     conn_ids = session.scalars(select(Connection.conn_id).where(Connection.conn_type == "tiktok"))

@@ -82,3 +82,11 @@ def not_connected(conn_id: str) -> AccountNotConnectedError:
         f" airflow tiktok connect {conn_id} (or put a token set with a refresh_token into the extra of connection"
         f" {conn_id!r})."
     )
+
+
+def unknown_account(conn_id: str) -> ConnectionSettingsError:
+    """Return the error of an id that is perhaps mistyped."""
+    return ConnectionSettingsError(
+        f"There is no account {conn_id!r}: the store has no record of it, and no connection of this id is defined"
+        " where this process can see it. List the accounts: airflow tiktok accounts"
+    )

@@ -110,6 +110,23 @@ def test_disconnect_wipes_the_tokens_also_if_tiktok_refuses_and_says_so(
     assert stored(f"{CONN_ID}.tokens") is None
 
 
+def test_a_mistyped_disconnect_is_told_and_makes_no_account(connected: Creator, terminal: Terminal) -> None:
+    done = terminal.run("disconnect", "tiktok_defualt")
+    assert (done.code, done.out, "no account 'tiktok_defualt'" in done.said) == (1, "", True)
+    assert [row["conn_id"] for row in terminal.run("accounts").rows] == [CONN_ID]
+    assert connected.calls("/v2/oauth/revoke/") == []
+
+
+def test_an_account_that_was_given_up_is_neither_listed_nor_examined(
+    connected: Creator, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.run("disconnect", CONN_ID)
+    monkeypatch.delenv(f"AIRFLOW_CONN_{CONN_ID.upper()}")
+    assert terminal.run("accounts").rows == []
+    assert CONN_ID not in terminal.run("doctor").out
+    assert connected.open_id
+
+
 def test_prune_deletes_old_nonces_alone(terminal: Terminal) -> None:
     now = datetime.now(UTC)
     with transaction() as session:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 import pytest
 from airflow.models import Connection
 from cryptography.fernet import Fernet
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from tests.unit.store.conftest import Mia
+from tiktok_provider.exceptions import ConnectionSettingsError
 from tiktok_provider.store.db import transaction
 from tiktok_provider.store.errors import AccountNotConnectedError
+from tiktok_provider.store.records import AccountRecord
 from tiktok_provider.store.tokens import Disconnected
 from tiktok_sandbox.client import Tokens
 
@@ -102,3 +104,36 @@ def test_a_connection_of_another_type_is_left_as_it_is(mia: Mia) -> None:
     assert not disconnect(mia).first_set_remains
     assert tokens_in_the_database() == ["access_token"]
     assert mia.kept() == {}
+
+
+def test_an_id_that_nobody_knows_is_refused_and_leaves_nothing_behind(mia: Mia) -> None:
+    with pytest.raises(ConnectionSettingsError, match=r"'miaa'.*airflow tiktok accounts"):
+        run(mia.store().disconnect("miaa", actor="anna"))
+    with transaction() as session:
+        assert session.scalar(select(func.count()).select_from(AccountRecord)) == 0
+    assert mia.audit_log() == []
+
+
+def test_a_connection_alone_can_be_disconnected_before_anybody_has_used_it(mia: Mia) -> None:
+    first = mia.issue()
+    mia.define(first)
+    assert disconnect(mia).first_set_remains
+    with pytest.raises(AccountNotConnectedError):
+        run(mia.store().look("mia"))
+
+
+@pytest.mark.parametrize("defined", [True, False])
+def test_a_disconnected_account_is_listed_while_there_is_a_connection_of_it(mia: Mia, defined: bool) -> None:
+    run(mia.store().look("mia"))
+    disconnect(mia)
+    if not defined:
+        mia.monkeypatch.delenv("AIRFLOW_CONN_MIA")
+    listed = [account.conn_id for account in run(mia.store().accounts())]
+    assert listed == (["mia"] if defined else [])
+
+
+def test_a_disconnected_account_with_a_connection_in_the_database_is_listed(mia: Mia) -> None:
+    run(mia.store().look("mia"))
+    in_the_database(mia, **fields(mia, mia.issue(), {}, {}))
+    disconnect(mia)
+    assert [account.conn_id for account in run(mia.store().accounts())] == ["mia"]
