@@ -1,26 +1,19 @@
 """Can this account publish?"""
 
-import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
 from typing import Self
 
-from tiktok_provider.api.oauth import refresh_tokens
 from tiktok_provider.api.redirect_uri import platform_of
 from tiktok_provider.doctor.findings import Check, ConcernError
-from tiktok_provider.exceptions import ConnectionSettingsError, OAuthError, TikTokError
+from tiktok_provider.exceptions import ConnectionSettingsError
 from tiktok_provider.hooks.tiktok import TikTokHook
-from tiktok_provider.store.calling import call_tiktok
 from tiktok_provider.store.client import HttpStore, open_store
 from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError
-from tiktok_provider.store.redaction import redact
 from tiktok_provider.store.tokens import EXPIRING, TokenState
 
-# What TikTok's token endpoint says of a token that it does not know, to an app that it does.
-_APP_IS_KNOWN = "invalid_grant"
-_NO_TOKEN = "rft.airflow-tiktok-doctor-asks-with-a-token-that-cannot-exist"
 _PUBLISHING = ("video.publish", "video.upload")
 
 
@@ -62,14 +55,8 @@ def redirect_uri(account: ExaminedAccount) -> str:
 
 
 def client_secret(account: ExaminedAccount) -> str:
-    """Does TikTok know the app? Asked with a refresh token that cannot exist, so that nothing can come of it."""
-    app = account.hook.account
-    try:
-        asyncio.run(call_tiktok(app.base_url, refresh_tokens(app.client_key, app.client_secret, _NO_TOKEN)))
-    except TikTokError as error:
-        if not (isinstance(error, OAuthError) and error.code == _APP_IS_KNOWN):
-            redact(error, app.client_secret)
-            raise
+    """Does TikTok know the app?"""
+    account.hook.check_app()
     return "TikTok accepts the client key and the client secret."
 
 

@@ -19,7 +19,8 @@ from tiktok_provider.api import accounts, posting, videos
 from tiktok_provider.api.calls import Call
 from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver
 from tiktok_provider.api.hosts import HostPolicy
-from tiktok_provider.exceptions import ConnectionUnreadableError, TikTokError
+from tiktok_provider.api.oauth import refresh_tokens
+from tiktok_provider.exceptions import ApiError, AuthorizationError, ConnectionUnreadableError, TikTokError
 from tiktok_provider.hooks.account import Account, account_of
 from tiktok_provider.hooks.tokens import Clock, Token, current_token, run_steps, run_steps_async
 from tiktok_provider.store.client import AsyncStore, Store, open_async_store, open_store
@@ -27,13 +28,17 @@ from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.location import tls_context
 from tiktok_provider.store.redaction import redact
 from tiktok_provider.store.tiktok_tls import tiktok_tls
-from tiktok_provider.store.tokens import tokens_in
+from tiktok_provider.store.tokens import StoredTokens, tokens_in
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 T = TypeVar("T")
 
+# What TikTok's token endpoint says of a token that it does not know, to an app that it does.
+_APP_IS_KNOWN = "invalid_grant"
+_NO_TOKEN = "rft.airflow-asks-with-a-token-that-cannot-exist"
+_TOKEN_HAS_ENDED = "access_token_invalid"
 _CLIENT_OPTIONS: dict[str, Any] = {
     "timeout": TIMEOUT,
     "headers": {"User-Agent": f"airflow-provider-tiktok/{__version__}"},
@@ -155,26 +160,56 @@ class TikTokHook(BaseHook):
         self.require_scope("video.list")
         return self.run(videos.list_videos(cursor=cursor, max_count=max_count))
 
-    def test_connection(self) -> tuple[bool, str]:
-        """Ask TikTok who the account is; used by the button in the connection form.
+    def check_app(self) -> None:
+        """Ask TikTok whether it knows the app: for a refresh with a token that cannot exist, so nothing comes of it.
 
-        A token set in the form itself is tried as it is: the form may be tested before it is saved, and then the
-        store must not hear of it.
+        :raises OAuthError: it does not know the client key, or the client secret is another one.
+        """
+        app = self.account
+        try:
+            SyncDriver(self._client).run(refresh_tokens(app.client_key, app.client_secret, _NO_TOKEN))
+        except TikTokError as error:
+            if not _is_refusal(error, _APP_IS_KNOWN):
+                redact(error, app.client_secret)
+                raise
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Try what a Connection itself says; used by the button in the connection form.
+
+        The store hears nothing of it: Airflow hands the form over under a random connection id, under which the store
+        would take its token set over, and knows none. So without a living access token it is the app that is tried.
         """
         first_set = None
         try:
-            connection = self.get_connection(self.tiktok_conn_id)
-            first_set = tokens_in(self.tiktok_conn_id, connection.extra_dejson, self._clock())
-            if first_set and first_set.access_token:
-                driver = SyncDriver(self._client, lambda spent: None if spent else first_set.access_token)
-                user = driver.run(accounts.user_info())
-            else:
-                user = self.user_info()
-        except (TikTokError, AirflowNotFoundException) as error:
-            if isinstance(error, TikTokError) and first_set:
+            connection, extra = self._read_connection(self.tiktok_conn_id)
+            first_set = tokens_in(connection.conn_id, extra, self._clock())
+            return True, self._owner(first_set) or self._app(first_set)
+        except TikTokError as error:
+            if first_set:
                 redact(error, first_set.access_token)
             return False, str(error)
-        return True, f"TikTok knows this account as {user.display_name!r}."
+
+    def _owner(self, first_set: StoredTokens | None) -> str:
+        """Tell whose access token it is; nothing if there is none, or one that has ended and can be refreshed."""
+        if not first_set or not first_set.access_token:
+            return ""
+        driver = SyncDriver(self._client, lambda spent: None if spent else first_set.access_token)
+        try:
+            return f"TikTok knows this account as {driver.run(accounts.user_info()).display_name!r}."
+        except AuthorizationError as error:
+            if first_set.refresh_token and _is_refusal(error, _TOKEN_HAS_ENDED):
+                return ""
+            raise
+
+    def _app(self, first_set: StoredTokens | None) -> str:
+        self.check_app()
+        refused = (
+            " It does not take the access token in this form." if first_set and first_set.access_token else ""
+        )
+        return (
+            f"TikTok accepts the client key and the client secret.{refused} The store refreshes the account's tokens,"
+            " and this button cannot look into it: airflow tiktok doctor checks them."
+        )
 
     def close(self) -> None:
         """Close the HTTP clients."""
@@ -266,6 +301,10 @@ _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 def _reading() -> asyncio.Lock:
     """Return the lock of this event loop that lets one Connection be read after the other."""
     return _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+
+
+def _is_refusal(error: TikTokError, code: str) -> bool:
+    return isinstance(error, ApiError) and error.code == code
 
 
 def _not_found(conn_id: str) -> ConnectionUnreadableError:

@@ -29,26 +29,6 @@ def test_a_good_connection_is_read_and_used(creator: Creator, hook: TikTokHook) 
     assert hook.creator_info().creator_nickname == "Mia of Milan"
 
 
-def test_the_button_in_the_form_says_who_the_account_is(hook: TikTokHook) -> None:
-    assert hook.test_connection() == (True, "TikTok knows this account as 'Mia of Milan'.")
-
-
-def test_the_button_in_the_form_says_what_is_wrong(creator: Creator, hook: TikTokHook) -> None:
-    creator.connect(extra={"access_token": "act.revoked-long-ago"})
-    works, message = hook.test_connection()
-    assert not works
-    assert "access_token_invalid" in message
-    assert "revoked-long-ago" not in message
-
-
-def test_the_button_in_the_form_asks_with_the_stores_token_where_the_form_has_none(
-    creator: Creator, hook: TikTokHook
-) -> None:
-    assert hook.creator_info()
-    creator.connect(extra={"access_token": None, "refresh_token": None})
-    assert TikTokHook(CONN_ID).test_connection()[0]
-
-
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
