@@ -19,7 +19,7 @@ from tiktok_provider.api.redirect_uri import platform_of, with_port
 from tiktok_provider.cli.consent import Attempt, ConsentError
 from tiktok_provider.cli.loopback import RedirectCatcher
 from tiktok_provider.cli.terminal import finish, tell
-from tiktok_provider.cli.user_connection import account_in, find_or_draft, save
+from tiktok_provider.cli.user_connection import account_in, find_or_draft
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.hooks.account import Account
 from tiktok_provider.store.accounts import AccountStore
@@ -56,9 +56,10 @@ def connect(args: Namespace) -> dict[str, Any]:
     if known and tokens.open_id != known and not args.switch_account:
         raise _other_account(args.conn_id) if tokens.open_id else _unknown_account(args.conn_id)
     username = _username(account, tokens)
-    if is_new:
-        save(connection)
-    state = finish(AccountStore().connect(args.conn_id, tokens, actor=getuser(), username=username))
+    draft = connection if is_new else None
+    state = finish(
+        AccountStore().connect(args.conn_id, tokens, actor=getuser(), username=username, draft=draft)
+    )
     _warn_of_missing_scopes(args.scopes, tokens)
     return {**asdict(state), "username": username, "made_connection": is_new}
 

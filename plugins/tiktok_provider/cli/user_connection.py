@@ -11,7 +11,6 @@ from airflow.models.base import ID_LEN
 from airflow.models.connection import sanitize_conn_id
 from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError
@@ -45,21 +44,10 @@ def account_in(connection: Connection) -> Account:
     return account_of(connection, connection.extra_dejson, hosts)
 
 
-def save(connection: Connection) -> None:
-    """Store a new Connection in Airflow's database, encrypted by Airflow, unless somebody else just did."""
-    with transaction() as session:
-        if not _is_stored(session, connection.conn_id):
-            session.add(connection)
-
-
-def _is_stored(session: Session, conn_id: str) -> bool:
-    return session.scalar(select(Connection.id).where(Connection.conn_id == conn_id)) is not None
-
-
 def _refuse_unreadable(conn_id: str) -> None:
     """Airflow says of what it cannot decrypt that it is not defined; it would be in the way after the consent."""
     with transaction() as session:
-        if _is_stored(session, conn_id):
+        if session.scalar(select(Connection.id).where(Connection.conn_id == conn_id)) is not None:
             raise ConnectionUnreadableError(
                 f"Connection {conn_id!r} is in Airflow's database and cannot be read there: another [core] fernet_key"
                 " has encrypted it. Run this with that key, or delete the connection under Admin > Connections and"

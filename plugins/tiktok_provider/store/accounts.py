@@ -7,20 +7,23 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from airflow.models import Connection
 from sqlalchemy import CursorResult, delete
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from tiktok_provider.api.oauth import TokenSet, refresh_tokens, revoke
-from tiktok_provider.exceptions import OAuthError, TikTokError, UnreachableError
+from tiktok_provider.exceptions import ConnectionUnreadableError, OAuthError, TikTokError, UnreachableError
 from tiktok_provider.store import account_changes as changes
 from tiktok_provider.store.account_list import bare_conn_ids, summaries
 from tiktok_provider.store.calling import Caller, call_tiktok
 from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.connections import (
     TikTokApp,
+    app_in,
     check_origin,
+    define,
     is_defined,
     read_app,
     read_first_set,
@@ -51,6 +54,7 @@ log = logging.getLogger(__name__)
 # restarted, failed over or migrated is back within minutes. So many seconds of pauses, and the longest of them.
 PATIENCE_TO_KEEP = 600.0
 _LONGEST_PAUSE = 15.0
+_PASSING: tuple[type[Exception], ...] = (StoreBusyError, StoreNotReadyError, SQLAlchemyError)
 
 
 class AccountStore:
@@ -106,17 +110,37 @@ class AccountStore:
             return _state_or_busy(await self._to_the_end(self._refresh_with(app, begun)))
         return _state_or_busy(begun)
 
-    async def connect(self, conn_id: str, tokens: TokenSet, *, actor: str, username: str = "") -> TokenState:
+    async def connect(
+        self,
+        conn_id: str,
+        tokens: TokenSet,
+        *,
+        actor: str,
+        username: str = "",
+        draft: Connection | None = None,
+    ) -> TokenState:
         """Keep the token set of a new consent; it wins over all that is stored or under way.
+
+        A database that is away is waited for, as after a refresh.
 
         :param actor: who connected, for the audit log.
         :param username: the @handle; by default the known one stays if it is the same account.
+        :param draft: the user's Connection if it is not there yet; it is stored with the tokens or not at all.
         """
-        app = await self._app(conn_id)
         stored = replace(granted(tokens, self._clock()), username=username)
-        return _only_state(
-            await self._change(lambda session: changes.connect(session, app, stored, actor, self._clock()))
-        )
+
+        def keep() -> changes.Outcome:
+            app = app_in(draft, self._clock()) if draft else read_app(conn_id, self._clock())
+            return change(lambda session: connect_in(session, app))
+
+        def connect_in(session: Session, app: TikTokApp) -> changes.Outcome:
+            if draft:
+                define(session, draft)
+            return changes.connect(session, app, stored, actor, self._clock())
+
+        # Whose Connection was read before the consent is there: it cannot be read now, for the database is away.
+        passing = (*_PASSING, ConnectionUnreadableError)
+        return _only_state(await self._patiently(conn_id, keep, passing))
 
     async def note_refused_connect(self, conn_id: str, error: TikTokError, *, actor: str) -> None:
         """Write to the audit log that a person has consented, but TikTok gave no token set for it."""
@@ -182,20 +206,31 @@ class AccountStore:
         return step
 
     async def _keep(self, app: TikTokApp, lease: Lease, tokens: StoredTokens) -> changes.Outcome:
-        """Write a set that TikTok gave: the old refresh token may be dead, so give up late, whatever the fault is."""
+        """Write the set that a refresh has given."""
         # Takes a while, in which no transaction needs to be open.
         await in_thread(TOKEN_MASKS.mask, app.conn_id, tokens)
+
+        def keep() -> changes.Outcome:
+            return change(lambda session: changes.keep(session, app, lease, tokens, self._clock()))
+
+        return await self._patiently(app.conn_id, keep)
+
+    async def _patiently(
+        self,
+        conn_id: str,
+        keep: Callable[[], changes.Outcome],
+        passing: tuple[type[Exception], ...] = _PASSING,
+    ) -> changes.Outcome:
+        """Write a set that TikTok gave: no other may still be good, so give up late, whatever the fault is."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type((StoreBusyError, StoreNotReadyError, SQLAlchemyError)),
+            retry=retry_if_exception_type(passing),
             stop=lambda state: state.idle_for >= PATIENCE_TO_KEEP,
             wait=wait_exponential(multiplier=0.25, max=_LONGEST_PAUSE),
-            before_sleep=lambda state: _tell_of_waiting(app.conn_id, state),
+            before_sleep=lambda state: _tell_of_waiting(conn_id, state),
             sleep=self._sleep,
             reraise=True,
         )
-        return await retrying(
-            self._change, lambda session: changes.keep(session, app, lease, tokens, self._clock())
-        )
+        return await retrying(in_thread, keep)
 
     async def _revoke(self, app: TikTokApp) -> None:
         tokens = await in_thread(self._read_tokens, app)

@@ -47,7 +47,12 @@ def read_app(conn_id: str, now: datetime) -> TikTokApp:
     :raises ConnectionSettingsError: it lacks something.
     :raises HostNotAllowedError: its host is not allowed.
     """
-    connection = _find(conn_id)
+    return app_in(_find(conn_id), now)
+
+
+def app_in(connection: Connection, now: datetime) -> TikTokApp:
+    """Tell what a user's Connection says, stored or not; see ``read_app``."""
+    conn_id = connection.conn_id
     if len(tokens_conn_id(conn_id)) > ID_LEN:
         raise ConnectionSettingsError(
             f"Connection {conn_id!r} has too long an id: {tokens_conn_id(conn_id)!r}, where its token set is kept,"
@@ -70,6 +75,15 @@ def read_app(conn_id: str, now: datetime) -> TikTokApp:
         ),
         first_set=first_set,
     )
+
+
+def define(session: Session, draft: Connection) -> None:
+    """Store a user's new Connection, encrypted by Airflow, unless somebody else just did."""
+    if _labels(session, Connection.conn_id == draft.conn_id):
+        return
+    # A copy: what a transaction that failed has had is not fit for the next one.
+    fields = {name: getattr(draft, name) for name in ("conn_type", "login", "password", "host", "extra")}
+    session.add(Connection(draft.conn_id, **fields))
 
 
 def read_tokens(session: Session, conn_id: str, now: datetime) -> StoredTokens | None:
