@@ -17,6 +17,7 @@ from airflow.utils.providers_configuration_loader import providers_configuration
 from rich.markup import escape
 
 from tiktok_provider.exceptions import TikTokError
+from tiktok_provider.store.warning import heard_by
 
 T = TypeVar("T")
 Command = Callable[[Namespace], None]
@@ -34,7 +35,8 @@ def command(*, check_db: bool = True) -> Callable[[Command], Command]:
             # As in Airflow's own commands: Connections are read from the database too.
             os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
             try:
-                function(args)
+                with heard_by(tell):
+                    function(args)
             except TikTokError as error:
                 raise SystemExit(str(error)) from None
 

@@ -1,7 +1,6 @@
 """The accounts: where their token sets are, and how they are kept alive."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from datetime import datetime
@@ -45,10 +44,9 @@ from tiktok_provider.store.tokens import (
     TokenState,
     granted,
 )
+from tiktok_provider.store.warning import warn
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
 
 # A set in hand is worth waiting for: without it a person must connect the account again, and a database that is
 # restarted, failed over or migrated is back within minutes. So many seconds of pauses, and the longest of them.
@@ -271,9 +269,9 @@ class AccountStore:
 def _tell_of_waiting(conn_id: str, state: RetryCallState) -> None:
     """Name the kind of error only: the database's own text could hold anything."""
     error = state.outcome.exception() if state.outcome else None
-    log.warning(
-        "The new token set of %r cannot be written yet (%s). Do not end this process: the set would be lost.",
-        *(conn_id, type(error).__name__),
+    warn(
+        f"The new token set of {conn_id!r} cannot be written yet ({type(error).__name__}). Do not end this process:"
+        " the set would be lost."
     )
 
 

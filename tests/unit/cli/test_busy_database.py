@@ -1,4 +1,4 @@
-"""A database that is away for a moment while TikTok's answer is in hand: the set is kept."""
+"""A database that is away for a moment while TikTok's answer is in hand: the set is kept, and the person is told."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,8 +9,10 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from tests.unit.cli.conftest import Person, Terminal, stored
+from tests.unit.conftest import CONN_ID, Creator
 from tiktok_provider.store import accounts
 
+WARNING = "Do not end this process"
 ALWAYS = 1000
 
 Away = Callable[[str, int], None]
@@ -42,6 +44,7 @@ def test_a_new_consent_is_kept_once_the_database_is_back(
     done = terminal.run(*new)
     assert (done.code, done.rows[0]["username"], len(person.pages)) == (0, "mia", 1)
     assert None not in (stored("tiktok_mia"), stored("tiktok_mia.tokens"))
+    assert done.said.count(WARNING) == 2
 
 
 def test_a_consent_is_kept_too_if_the_connection_cannot_be_read_for_a_moment(
@@ -67,3 +70,22 @@ def test_a_database_that_stays_away_leaves_no_connection_without_tokens(
     done = terminal.run(*new)
     assert (done.code, "locked or away" in done.said, len(person.pages)) == (1, True, 1)
     assert (stored("tiktok_mia"), stored("tiktok_mia.tokens")) == (None, None)
+
+
+def test_a_refresh_that_waits_for_the_database_says_what_would_be_lost(
+    creator: Creator, terminal: Terminal, away: Away
+) -> None:
+    terminal.run("refresh", CONN_ID)
+    away("UPDATE connection", 3)
+    done = terminal.run("refresh", CONN_ID)
+    assert (done.code, done.rows[0]["generation"], done.said.count(WARNING)) == (0, 3, 3)
+    assert creator.open_id
+
+
+def test_the_doctor_says_so_too_where_it_refreshes(creator: Creator, terminal: Terminal, away: Away) -> None:
+    terminal.run("refresh", CONN_ID)
+    creator.sandbox.add_fault("revoke_token", path="/v2/post/publish/creator_info/query/")
+    away("UPDATE connection", 1)
+    done = terminal.run("doctor", CONN_ID)
+    assert next(row["result"] for row in done.rows if row["check"] == "token works") == "ok"
+    assert done.said.count(WARNING) == 1
