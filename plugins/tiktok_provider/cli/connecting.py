@@ -49,7 +49,9 @@ def connect(args: Namespace) -> dict[str, Any]:
     with _redirects(args.redirect_uri, listens=listens) as (redirect_uri, wait):
         attempt = Attempt(redirect_uri)
         _show(
-            attempt.page(account, args.scopes, switch_account=args.switch_account), browse=not args.no_browser
+            attempt.page(account, args.scopes, switch_account=args.switch_account),
+            # Who pastes has the browser elsewhere.
+            browse=not (args.no_browser or args.paste),
         )
         code = wait(attempt)
     tokens = _with_open_id(account, finish(_exchanged(args.conn_id, account, code, attempt)))

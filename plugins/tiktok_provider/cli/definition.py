@@ -69,7 +69,8 @@ _SCOPES = Arg(
 _PASTE = Arg(
     ("--paste",),
     action="store_true",
-    help="Read the address of the page that TikTok leads to from standard input: for machines without a browser",
+    help="Open no browser, and read the address of the page that TikTok leads to from standard input: for machines"
+    " without a browser",
 )
 _NO_BROWSER = Arg(("--no-browser",), action="store_true", help="Print the address of the consent page only")
 _SWITCH_ACCOUNT = Arg(

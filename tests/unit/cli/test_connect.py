@@ -88,7 +88,7 @@ def test_a_pasted_address_does_for_a_machine_without_a_browser(
     terminal: Terminal, person: Person, new: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", _Pasting(person, terminal))
-    done = terminal.run(*new, "--paste", "--no-browser")
+    done = terminal.run(*new, "--paste")
     assert (done.code, done.rows[0]["username"]) == (0, "mia")
     assert not person.threads
 
@@ -136,7 +136,7 @@ def test_an_address_that_is_not_the_answer_to_this_attempt_stores_nothing(
     sentence: str,
 ) -> None:
     monkeypatch.setattr(sys, "stdin", _Pasting(person, terminal, instead=pasted))
-    done = terminal.run(*new, "--paste", "--no-browser")
+    done = terminal.run(*new, "--paste")
     assert done.code == 1
     assert sentence in done.said
     assert stored("tiktok_mia") is None
