@@ -77,6 +77,10 @@ def _values_in(address: str) -> dict[str, str]:
 
 
 def _refusal(error: str, description: str) -> str:
+    """Whoever forges a redirect chooses these words, so nothing in them may steer the terminal."""
+    error, description = (
+        "".join(sign for sign in text if sign.isprintable()) for text in (error, description)
+    )
     said = f' TikTok says: "{description}".' if description else ""
     if error == "access_denied":
         return f"The consent was refused.{said} Nothing was stored."

@@ -142,6 +142,16 @@ def test_an_address_that_is_not_the_answer_to_this_attempt_stores_nothing(
     assert stored("tiktok_mia") is None
 
 
+def test_what_a_forged_redirect_says_cannot_steer_the_terminal(
+    terminal: Terminal, person: Person, new: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forged = "error=x%1b]0;pwned%07&error_description=%1b[2J%1b[H%E2%80%AEall%0d%0ais%C2%9bwell"
+    pasting = _Pasting(person, terminal, instead=f"http://127.0.0.1:8400/callback/?{forged}")
+    monkeypatch.setattr(sys, "stdin", pasting)
+    done = terminal.run(*new, "--paste")
+    assert (done.code, '(x]0;pwned). TikTok says: "[2J[Halliswell"' in done.said) == (1, True)
+
+
 def test_a_refusal_by_the_person_is_said_and_stores_nothing(
     terminal: Terminal, person: Person, new: list[str]
 ) -> None:
