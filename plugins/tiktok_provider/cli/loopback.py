@@ -1,6 +1,7 @@
 """Catches TikTok's redirect on a port of this machine."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Empty, Queue
@@ -101,18 +102,23 @@ class _Handler(BaseHTTPRequestHandler):
             return
         except ConsentError as error:
             outcome = error
-        self._answer(
-            HTTPStatus.OK, "Airflow has TikTok's answer. Close this page and go back to the terminal."
-        )
-        self.server.outcomes.put(outcome)
+        try:
+            self._answer(
+                HTTPStatus.OK, "Airflow has TikTok's answer. Close this page and go back to the terminal."
+            )
+        finally:
+            # Last, for the command may end with it, but in any case: a code works once and does not come again.
+            self.server.outcomes.put(outcome)
 
     def _answer(self, status: HTTPStatus, sentence: str) -> None:
         body = _PAGE.format(sentence).encode()
         self.send_response(status)
         for name, value in {**_HEADERS, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+        # A browser that has hung up misses nothing but this page.
+        with suppress(ConnectionError):
+            self.end_headers()
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Write nothing: the address holds the code."""

@@ -3,7 +3,9 @@
 import io
 import json
 import socket
+import struct
 import sys
+import webbrowser
 from dataclasses import asdict
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
@@ -180,6 +182,25 @@ def test_strangers_at_the_port_do_not_end_the_attempt(
     assert terminal.run(*new).code == 0
     assert [answer.status_code for answer in strangers] == [400, 404, 400]
     assert all(answer.headers["referrer-policy"] == "no-referrer" for answer in strangers)
+
+
+def test_a_browser_that_hangs_up_before_the_answer_has_brought_the_code(
+    terminal: Terminal, person: Person, new: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang_up(page: str) -> bool:
+        redirect = urlsplit(person.redirect(page))
+        with socket.create_connection((redirect.hostname, redirect.port)) as browser:
+            # Linger for no time: the other side finds the connection reset.
+            browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            request = f"GET {redirect.path}?{redirect.query} HTTP/1.1\r\nHost: {redirect.netloc}\r\n\r\n"
+            browser.sendall(request.encode())
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", hang_up)
+    monkeypatch.setattr(connecting, "PATIENCE", 5.0)
+    done = terminal.run(*new)
+    assert (done.code, done.rows[0]["username"]) == (0, "mia")
+    assert "Traceback" not in done.said
 
 
 def test_nobody_coming_back_ends_the_attempt(
