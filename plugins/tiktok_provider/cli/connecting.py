@@ -128,14 +128,17 @@ def _username(account: Account, tokens: TokenSet) -> str:
     try:
         return _asked(account, tokens, creator_info()).creator_username
     except TikTokError as error:
-        redact(error, tokens.access_token)
         tell(f"The account's name is not known yet: {error}")
         return ""
 
 
 def _asked(account: Account, tokens: TokenSet, call: Call[T]) -> T:
     with httpx.Client(base_url=account.base_url, timeout=TIMEOUT) as client:
-        return SyncDriver(client, lambda spent: None if spent else tokens.access_token).run(call)
+        try:
+            return SyncDriver(client, lambda spent: None if spent else tokens.access_token).run(call)
+        except TikTokError as error:
+            redact(error, tokens.access_token)
+            raise
 
 
 def _known_open_id(conn_id: str) -> str:

@@ -233,12 +233,13 @@ def test_another_account_does_not_take_a_connection_over_by_accident(
     assert "disable_auto_auth=1" in person.pages[-1]
 
 
-def without_open_id(sandbox: Sandbox, app: App, account: Account, scope: str) -> None:
-    """Let TikTok's next answer to a code leave out whose tokens these are."""
+def without_open_id(sandbox: Sandbox, app: App, account: Account, scope: str) -> str:
+    """Let TikTok's next answer to a code leave out whose tokens these are; returns the access token in it."""
     tokens = sandbox.issue_tokens(app, account, scope=scope)
     body = {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "expires_in": 86400}
     fault = {**body, "scope": scope}
     sandbox.add_fault("status", status=200, body=fault, path="/v2/oauth/token/")
+    return tokens.access_token
 
 
 @pytest.mark.parametrize("is_the_same", [True, False])
@@ -345,6 +346,20 @@ def test_an_access_token_that_tiktok_repeats_when_asked_for_the_name_is_not_prin
     assert (done.code, len(person.pages)) == (0, 1)
     assert "not with Bearer ***" in done.said
     assert tokens["access_token"] not in done.out + done.said
+
+
+def test_an_access_token_that_tiktok_repeats_when_asked_whose_it_is_is_not_printed(
+    terminal: Terminal, person: Person, app: App, new: list[str], tiktok_sandbox: Sandbox
+) -> None:
+    zoe = tiktok_sandbox.create_account(username="zoe")
+    person.account = "zoe"
+    token = without_open_id(tiktok_sandbox, app, zoe, "user.info.basic,video.upload")
+    error = {"code": "invalid_params", "message": f"not with Bearer {token}", "log_id": "fake"}
+    tiktok_sandbox.add_fault("status", status=400, body={"data": {}, "error": error}, path="/v2/user/info/")
+    done = terminal.run(*new)
+    assert (done.code, len(person.pages)) == (0, 1)
+    assert "not with Bearer ***" in done.said
+    assert token not in done.out + done.said
 
 
 @pytest.mark.parametrize(
