@@ -10,7 +10,7 @@ from tiktok_provider.exceptions import ConnectionSettingsError
 
 def base_url(host: str | None, port: int | None) -> str:
     """Return scheme, host and port of the API; a bare host name means https, none TikTok's own."""
-    scheme, _, rest = (host or API_BASE_URL).rpartition("://")
+    scheme, _, rest = ((host or "").strip() or API_BASE_URL).rpartition("://")
     netloc = rest.partition("/")[0]
     has_port = ":" in netloc.rpartition("]")[2]
     return f"{scheme or 'https'}://{netloc}{f':{port}' if port and not has_port else ''}"

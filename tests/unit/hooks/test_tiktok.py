@@ -89,6 +89,17 @@ def test_a_host_with_a_port_of_its_own_field_is_put_together(creator: Creator, h
     assert hook.creator_info().creator_username == "mia"
 
 
+def test_blanks_around_a_host_do_no_harm(creator: Creator, hook: TikTokHook) -> None:
+    creator.connect(host=f" {creator.sandbox.url} \n")
+    assert hook.account.base_url == creator.sandbox.url
+    assert hook.creator_info().creator_username == "mia"
+
+
+def test_a_host_of_blanks_alone_is_tiktoks_own(creator: Creator, hook: TikTokHook) -> None:
+    creator.connect(host="  ")
+    assert hook.account.base_url == "https://open.tiktokapis.com"
+
+
 def test_without_a_host_the_api_is_tiktoks_own(creator: Creator, hook: TikTokHook) -> None:
     creator.connect(host=None, extra={"authorize_url": None})
     assert hook.account.base_url == "https://open.tiktokapis.com"
