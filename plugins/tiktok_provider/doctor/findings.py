@@ -47,7 +47,7 @@ class Check(Generic[S]):
     """One thing to look at.
 
     :param run: returns what was found; raises ``ConcernError``, or another ``TikTokError`` that says what
-        to do.
+        to do. Any other error is told by its kind.
     :param needs: names of checks that must not have failed before.
     """
 
@@ -80,3 +80,10 @@ def _run(check: Check[S], subject: S, failed: set[str]) -> tuple[Result, str]:
         return Result.WARNING, str(concern)
     except TikTokError as error:
         return Result.WRONG, str(error)
+    except Exception as error:
+        # Its own words could hold anything.
+        return Result.WRONG, (
+            f"It ended in {type(error).__name__}, which is mostly a setting that cannot be used at all. Look at the"
+            " addresses and files in sections [tiktok] and [api] and, in the environment, at SSL_CERT_FILE,"
+            " SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY."
+        )

@@ -1,5 +1,6 @@
 """Is the platform ready? These checks are about no single account."""
 
+import ssl
 from importlib.metadata import PackageNotFoundError, version
 
 import httpx
@@ -10,7 +11,7 @@ from tiktok_provider.api.calls import Answer
 from tiktok_provider.api.drivers import TIMEOUT
 from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.doctor.findings import Check, ConcernError
-from tiktok_provider.exceptions import UnexpectedAnswerError, UnreachableError
+from tiktok_provider.exceptions import ConnectionSettingsError, UnexpectedAnswerError, UnreachableError
 from tiktok_provider.store.location import store_address, tls_context
 from tiktok_provider.store.operations import LOOK, MOUNT, adapter
 from tiktok_provider.store.proof import ProofRefusedError
@@ -33,11 +34,16 @@ def package(_: None) -> str:
 
 def api_server(_: None) -> str:
     """Does an API server with the plugin answer? Without a proof the store refuses, which is the answer wanted."""
-    address = store_address()
+    address, tls = store_address(), _tls()
     try:
         response = httpx.post(
-            f"{address}{MOUNT}/store/accounts/doctor/look", json={}, verify=tls_context(), timeout=TIMEOUT
+            f"{address}{MOUNT}/store/accounts/doctor/look", json={}, verify=tls, timeout=TIMEOUT
         )
+    except httpx.InvalidURL:
+        raise ConnectionSettingsError(
+            f"{address!r} is no address. It is [tiktok] store_url, else that of [core] execution_api_server_url, else"
+            " [api] base_url."
+        ) from None
     except httpx.RequestError as error:
         raise UnreachableError(
             f"Airflow's API server at {address} cannot be reached from here ({type(error).__name__}). The address is"
@@ -49,6 +55,16 @@ def api_server(_: None) -> str:
     except ProofRefusedError:
         return f"The store answers at {address}."
     raise UnexpectedAnswerError(f"Something that is not the store answers at {address}{MOUNT}.")
+
+
+def _tls() -> ssl.SSLContext:
+    try:
+        return tls_context()
+    except OSError as error:
+        raise ConnectionSettingsError(
+            f"The certificates for Airflow's API server cannot be read ({type(error).__name__}). Their files are"
+            " [api] ssl_ca_file, ssl_cert, client_ssl_cert and client_ssl_key."
+        ) from None
 
 
 def allowed_hosts(_: None) -> str:

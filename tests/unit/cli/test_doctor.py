@@ -1,7 +1,7 @@
 """airflow tiktok doctor: each line is ok, or says what to do."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -15,6 +15,8 @@ from tests.unit.conftest import CONN_ID, Creator
 from tests.unit.store.conftest import airflow_on
 from tiktok_provider.store.client import open_store
 from tiktok_provider.store.db import transaction
+from tiktok_provider.store.location import tls_context
+from tiktok_provider.store.tiktok_tls import tiktok_tls
 
 IN_ORDER = [
     *("package", "API server", "tables", "Fernet key", "allowed hosts"),
@@ -160,6 +162,42 @@ def test_what_is_wrong_is_named_with_what_to_do(
     assert done.code == 1
     assert (results(done, "wrong"), results(done, "skipped")) == (wrong, skipped)
     assert advice in found[wrong[0]][1]
+
+
+@pytest.fixture
+def certificates_read_anew() -> Iterator[None]:
+    """Nothing of this process's certificates is remembered, before and after."""
+    for remembered in (tls_context, tiktok_tls):
+        remembered.cache_clear()
+    yield
+    for remembered in (tls_context, tiktok_tls):
+        remembered.cache_clear()
+
+
+@pytest.mark.usefixtures("certificates_read_anew")
+@pytest.mark.parametrize(
+    ("name", "value", "wrong", "skipped", "advice"),
+    [
+        ("AIRFLOW__TIKTOK__STORE_URL", "http://host:80a", "API server", "same connection", "http://host:80a"),
+        ("AIRFLOW__API__SSL_CA_FILE", "/nowhere/ca.pem", "API server", "same connection", "ssl_ca_file"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem", "client secret", "token works", "SSL_CERT_FILE"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_at_all_is_wrong_and_the_rest_goes_on(
+    healthy: Creator,
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    wrong: str,
+    skipped: str,
+    advice: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    done = terminal.run("doctor", CONN_ID)
+    assert (done.code, results(done, "wrong"), results(done, "skipped")) == (1, [wrong], [skipped])
+    assert advice in findings(done)[wrong][1]
+    assert healthy.open_id
 
 
 @pytest.mark.parametrize(
