@@ -1,6 +1,7 @@
 """The accounts: where their token sets are, and how they are kept alive."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from datetime import datetime
@@ -47,6 +48,8 @@ from tiktok_provider.store.tokens import (
 from tiktok_provider.store.warning import warn
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 # A set in hand is worth waiting for: without it a person must connect the account again, and a database that is
 # restarted, failed over or migrated is back within minutes. So many seconds of pauses, and the longest of them.
