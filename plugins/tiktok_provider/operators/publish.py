@@ -84,8 +84,9 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
         its way: ``warn``, or ``fail``. It is never posted again.
     :param on_cap: when a cap of 24 hours is reached: ``wait`` in the triggerer until it ends, or ``fail``.
     :param wait: False returns as soon as TikTok has the whole file. Whether it is published is then not known, and
-        ``status`` is ``PROCESSING_UPLOAD``. When the task is cleared it asks TikTok once, so that a post that has
-        failed since fails the task, and its next try makes a new attempt.
+        ``status`` is ``PROCESSING_UPLOAD``. When the task is cleared it asks TikTok once: a post that has failed
+        since fails the task, and its next try makes a new attempt; one that is uncertain, or has landed in the
+        inbox, fails it as with waiting.
     :param wait_for_post_id: also wait for the public post id, which comes after moderation. Only posts with
         ``PUBLIC_TO_EVERYONE`` get one; for others this changes nothing. A post that is published but whose id is
         still missing at the deadline is a success.

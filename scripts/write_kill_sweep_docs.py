@@ -1,0 +1,121 @@
+"""Writes the tables of docs/kill-sweep.md from what a run of the sweep has printed.
+
+bash scripts/reliability.sh -k test_one_post | tee sweep.log
+python scripts/write_kill_sweep_docs.py sweep.log
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple, Self
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "kill-sweep.md"
+POINTS = ("before forwarding", "in mid-body", "after forwarding", "after answering")
+_SUMMARY_HEAD = (
+    "| what happens | published | cells | one post, task succeeded"
+    ' | "uncertain", task failed once: posts 1 / 0 | cells with a second init | most tries |\n'
+    "|---|---|--:|--:|--:|--:|--:|\n"
+)
+_CELL = re.compile(
+    r"^\| (file, 1 chunk|file, 3 chunks|URL) \| ([^|]+) \| ([^|]+) \| ([^|]+)"
+    r" \| (\d+) \| (\w+) \| (\w*) \| (\d+) \| (\d+) \|$"
+)
+
+
+class Kind(NamedTuple):
+    """What happens to what is published."""
+
+    blow: str
+    published: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the run's output."""
+
+    kind: Kind
+    call: str
+    point: str
+    posts: int
+    state: str
+    record: str
+    inits: int
+    tries: int
+
+    @classmethod
+    def of_line(cls, line: str) -> Self | None:
+        """Read a row; None if the line is none."""
+        if not (found := _CELL.match(line.strip())):
+            return None
+        published, blow, call, point, posts, state, record, inits, tries = found.groups()
+        kind = Kind(blow, published)
+        return cls(kind, call, point, int(posts), state, record, int(inits), int(tries))
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether nobody can know, and the record says so."""
+        return (self.state, self.record) == ("failed", "uncertain")
+
+    def shown(self) -> str:
+        """Return what the table of all cells says."""
+        doubt = ["uncertain"] if self.is_uncertain else []
+        inits = [f"{self.inits} inits"] if self.inits != 1 else []
+        return ", ".join([str(self.posts), *doubt, *inits])
+
+
+def cells_in(output: str) -> list[Cell]:
+    """Return the cells of a run, in their order."""
+    return [cell for line in output.splitlines() if (cell := Cell.of_line(line))]
+
+
+def page(text: str, cells: list[Cell]) -> str:
+    """Return the page with both tables replaced."""
+    kinds = {kind: list(group) for kind, group in groupby(cells, lambda cell: cell.kind)}
+    before, _, rest = text.partition(_SUMMARY_HEAD)
+    after = rest[rest.index("\n\n") :]
+    head, marker, _ = after.partition("\n### ")
+    assert marker, "the page has no table of all cells"
+    summary = "\n".join(_summary(kind, group) for kind, group in kinds.items())
+    tables = "\n".join(_table(kind, group) for kind, group in kinds.items())
+    return f"{before}{_SUMMARY_HEAD}{summary}{head}\n{tables}"
+
+
+def _summary(kind: Kind, cells: list[Cell]) -> str:
+    doubtful = [cell.posts for cell in cells if cell.is_uncertain]
+    done = sum((cell.posts, cell.state, cell.record) == (1, "success", "out") for cell in cells)
+    doubts = f"{doubtful.count(1)} / {doubtful.count(0)}"
+    second = sum(cell.inits > 1 for cell in cells)
+    most = max(cell.tries for cell in cells)
+    return f"| {kind.blow} | {kind.published} | {len(cells)} | {done} | {doubts} | {second} | {most} |"
+
+
+def _table(kind: Kind, cells: list[Cell]) -> str:
+    return "\n".join([f"### {kind.blow}: {kind.published} ({len(cells)} cells)", "", *_rows(cells), ""])
+
+
+def _rows(cells: list[Cell]) -> Iterator[str]:
+    points = [point for point in POINTS if any(cell.point == point for cell in cells)]
+    yield _line(["call", *points])
+    yield "|" + "---|" * (1 + len(points))
+    calls = dict.fromkeys(cell.call for cell in cells)
+    shown = {(cell.call, cell.point): cell.shown() for cell in cells}
+    for call in calls:
+        yield _line([call, *(shown.get((call, point), "") for point in points)])
+
+
+def _line(columns: Iterable[str]) -> str:
+    return "| " + " | ".join(columns) + " |"
+
+
+def main() -> None:
+    """Write the page from the files that are named."""
+    cells = cells_in("".join(Path(name).read_text() for name in sys.argv[1:]))
+    PAGE.write_text(page(PAGE.read_text(), cells))
+    print(f"{len(cells)} cells")
+
+
+if __name__ == "__main__":
+    main()
