@@ -56,12 +56,14 @@ class Cell:
 
     @property
     def is_uncertain(self) -> bool:
-        """Whether nobody can know, and the record says so."""
-        return (self.state, self.record) == ("failed", "uncertain")
+        """Whether nobody could know, and the task has failed with that word."""
+        return self.state == "failed" and self.record in ("uncertain", "finishing")
 
     def shown(self) -> str:
         """Return what the table of all cells says."""
-        doubt = ["uncertain"] if self.is_uncertain else []
+        # Whoever wakes up may get TikTok's answer to init after all.
+        found = " until the answer came" if self.record == "finishing" else ""
+        doubt = [f"uncertain{found}"] if self.is_uncertain else []
         inits = [f"{self.inits} inits"] if self.inits != 1 else []
         return ", ".join([str(self.posts), *doubt, *inits])
 

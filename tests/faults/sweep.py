@@ -55,7 +55,9 @@ class Plan:
         """Whether the promise is kept: one post with the file's bytes, or the clear word that it cannot be known."""
         once = all(sha256 == self.order.sha256 for sha256 in played.posts) and len(played.posts) <= 1
         done = (played.state, played.record, len(played.posts)) == ("success", "out", 1)
-        doubtful = self.uncertain and (played.state, played.record) == ("failed", "uncertain")
+        # A stopped process that wakes up may get TikTok's answer to init after all: then it is uncertain no more.
+        word = played.record in ("uncertain", "finishing")
+        doubtful = self.uncertain and played.state == "failed" and word
         return once and (done or doubtful)
 
 
