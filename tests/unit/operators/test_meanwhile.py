@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ from tiktok_provider.store.client import open_store
 from tiktok_provider.store.db import transaction
 from tiktok_provider.store.errors import PostTakenError
 from tiktok_provider.store.operations import settle_post
-from tiktok_provider.store.post_state import PostState, PostStep, Settlement
+from tiktok_provider.store.post_state import PostRecord, PostState, PostStep, Settlement
 from tiktok_provider.store.posts import PostStore
 from tiktok_provider.store.records import PostRow
 from tiktok_provider.store.wire import StoreAnswerError
@@ -38,12 +38,16 @@ from tiktok_sandbox.clips import make_clip
 Pieces = Callable[[PostLedger, int], object]
 
 
+def in_store(work: Coroutine[Any, Any, PostRecord]) -> None:
+    """Do what a person does at the command line, while a task may be running its own loop."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
 def resolve(task: Task, *, posted: bool) -> None:
     """Let a person settle the task's post."""
     assert task.record
-    work = PostStore().resolve(CONN_ID, task.record.post_key, posted=posted, actor="anna", post_id=None)
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result()
+    in_store(PostStore().resolve(CONN_ID, task.record.post_key, posted=posted, actor="anna"))
 
 
 def settle(task: Task, state: PostState, *, by: Task | None = None, **words: Any) -> None:
@@ -226,9 +230,7 @@ def test_a_publish_id_that_comes_late_makes_an_uncertain_pull_certain(
             with pytest.raises(UncertainPostError):
                 pull(media_url, post_key="pull").execute(other.context)
             if settled:
-                work = PostStore().resolve(CONN_ID, "pull", posted=False, actor="anna")
-                with ThreadPoolExecutor(1) as thread:
-                    thread.submit(asyncio.run, work).result()
+                in_store(PostStore().resolve(CONN_ID, "pull", posted=False, actor="anna"))
         return answer
 
     monkeypatch.setattr(TikTokHook, "run", answer_late)
@@ -327,9 +329,7 @@ def test_a_post_that_is_forgotten_while_it_is_waited_for_is_not_posted_again_by_
     publish_id = deferred(creator, task, clip)["publish_id"]
     settle(task, PostState.OUT)
     assert task.record
-    with ThreadPoolExecutor(1) as thread:
-        work = PostStore().forget(CONN_ID, task.record.post_key, actor="anna")
-        thread.submit(asyncio.run, work).result()
+    in_store(PostStore().forget(CONN_ID, task.record.post_key, actor="anna"))
     done = Outcome(publish_id, "done", {"status": "PUBLISH_COMPLETE", "post_ids": ["7"], "fail_reason": ""})
     with pytest.raises(PostError, match="it was forgotten while this task waited") as failure:
         publish(clip, deferrable=True).execute_complete(task.context, done.to_event())
