@@ -59,7 +59,8 @@ class PostLedger:
         self.post_key = post_key
         self.claimant = claimant
         self._clock, self._sleep = clock, sleep or time.sleep
-        self._renewed = clock()
+        # When the last write began that the store has acknowledged, and when a renewal was last asked for.
+        self._held = self._asked = clock()
         self._record: PostRecord | None = None
 
     @property
@@ -88,15 +89,16 @@ class PostLedger:
 
     def claim(self, claim: PostClaim) -> Claimed:
         """Ask for the lease."""
+        begun = self._clock()
         claimed = self._store.run(claim_post(self._store.conn_id, self.post_key, claim))
-        self._record, self._renewed = claimed.record, self._clock()
+        self._record, self._held = claimed.record, begun
         return claimed
 
     def write(self, step: PostStep) -> PostRecord:
         """Write one step; what follows from it may only be done once this has returned."""
-        generation = self.record.generation
+        generation, begun = self.record.generation, self._clock()
         record = self._store.run(write_post(self._store.conn_id, self.post_key, generation, step))
-        self._record, self._renewed = record, self._clock()
+        self._record, self._held = record, begun
         return record
 
     def write_patiently(self, step: PostStep) -> PostRecord:
@@ -133,17 +135,18 @@ class PostLedger:
 
         :raises PostTakenError: somebody has.
         """
-        if self._clock() - self._renewed >= RENEW_EVERY.total_seconds():
+        # Again if this process has stood still just while it asked.
+        while self._clock() - self._held >= RENEW_EVERY.total_seconds():
             self.write_patiently(Renew())
 
     def renew_if_due(self) -> None:
         """Keep the lease during a long chunk; the announcement of the next one will tell if that was in vain."""
-        if self._clock() - self._renewed >= RENEW_EVERY.total_seconds():
+        if self._clock() - max(self._held, self._asked) >= RENEW_EVERY.total_seconds():
             try:
                 self._try(Renew())
             finally:
-                # From the end of a call that may have taken long, or each megabyte would make one.
-                self._renewed = self._clock()
+                # At the end of a call that may have taken long, or each megabyte would make one.
+                self._asked = self._clock()
 
     def release(self) -> None:
         """Give the lease back, so that nobody waits for it to end."""

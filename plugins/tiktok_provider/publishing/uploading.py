@@ -79,6 +79,7 @@ class Upload:
 
     :param url: what init gave; it is masked in every log from here on.
     :param on_piece: called after each megabyte at most; what it raises ends the upload.
+    :param on_last: called before the last byte of the file leaves; what it raises keeps it from leaving.
     :raises HostNotAllowedError: if the URL does not lead to TikTok. No byte was sent.
     """
 
@@ -89,13 +90,14 @@ class Upload:
         plan: ChunkPlan,
         url: str,
         on_piece: Callable[[], None] = lambda: None,
+        on_last: Callable[[], None] = lambda: None,
     ) -> None:
         self._hook = hook
         self._video = video
         self._plan = plan
         self._url = masked(url)
         hook.hosts.check_upload(url)
-        self._on_piece = on_piece
+        self._on_piece, self._on_last = on_piece, on_last
         self._progress = Progress(plan.size)
         self.last_byte_may_have_left = False
 
@@ -120,6 +122,7 @@ class Upload:
             if position == self._plan.size:
                 # All has been read by now: without this last piece TikTok publishes nothing of a torn file.
                 self._check_file()
+                self._on_last()
                 self.last_byte_may_have_left = True
             yield piece
 

@@ -50,7 +50,8 @@ class Work:
         """
         assert isinstance(self.order.video, VideoFile)
         assert record.publish_id
-        upload = Upload(self.hook, self.order.video, plan, url, self.ledger.renew_if_due)
+        ledger = self.ledger
+        upload = Upload(self.hook, self.order.video, plan, url, ledger.renew_if_due, ledger.hold)
         return Sender(
             self.hook,
             self.ledger,

@@ -99,7 +99,8 @@ def at_each_piece(monkeypatch: pytest.MonkeyPatch) -> Callable[[Pieces], None]:
 
         def slow(ledger: PostLedger) -> None:
             something(ledger, next(numbers))
-            ledger._renewed -= 30
+            ledger._held -= 30
+            ledger._asked -= 30
             renew(ledger)
 
         monkeypatch.setattr(PostLedger, "renew_if_due", slow)
@@ -131,6 +132,23 @@ def test_a_person_who_settles_stops_a_try_that_is_still_at_it(
     at_each_piece(lambda *_: None)
     publish(six_pieces).execute(task.next_try().context)
     assert len(creator.sandbox.feed()) == 1
+
+
+def test_the_last_byte_does_not_leave_a_try_that_has_stood_still_right_before_it(
+    creator: Creator, task: Task, six_pieces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = iter(range(1, 7))
+
+    def stand_still(ledger: PostLedger) -> None:
+        if next(numbers) == 6:
+            settle(task, PostState.UNCERTAIN, by=task)
+            resolve(task, posted=False)
+            ledger._held -= 61
+
+    monkeypatch.setattr(PostLedger, "renew_if_due", stand_still)
+    with pytest.raises(PostTakenError):
+        publish(six_pieces).execute(task.context)
+    assert creator.sandbox.feed() == []
 
 
 def test_the_own_deadline_makes_a_post_uncertain_although_its_lease_has_not_ended(
@@ -205,7 +223,7 @@ def test_a_pull_that_stood_still_before_its_init_is_stopped(
             resolve(stopped, posted=False)
             pull(media_url).execute(second.next_try().context)
             # A minute has passed on its clock, too.
-            check.__self__._renewed -= 61  # type: ignore[attr-defined]
+            check.__self__._held -= 61  # type: ignore[attr-defined]
         return init_video(post, source, check)
 
     monkeypatch.setattr(attempts, "init_video", stand_still)

@@ -97,10 +97,10 @@ def test_a_store_that_hangs_is_not_asked_at_each_megabyte() -> None:
 
     book = PostLedger(Hanging(), "sku-42", claim_of("a task").claimant, clock=lambda: now[0])  # type: ignore[arg-type]
     book._record = SimpleNamespace(generation=1)  # type: ignore[assignment]
-    for _ in range(400):
+    for _ in range(450):
         now[0] += 0.1
         book.renew_if_due()
-    assert len(asked) == 2, "40 s of sending, renewed every 20 s"
+    assert len(asked) == 2, "45 s of sending, renewed every 20 s"
 
 
 def test_what_cannot_be_undone_is_done_only_by_who_holds_the_post(shaky: Shaky) -> None:
@@ -109,6 +109,26 @@ def test_what_cannot_be_undone_is_done_only_by_who_holds_the_post(shaky: Shaky) 
     later = replace(book.claimant, try_number=2, try_id="y")
     PostLedger(shaky, "sku-42", later).claim(replace(claim_of("a task", source="url"), claimant=later))  # type: ignore[arg-type]
     # As if this process had stood still.
-    book._renewed -= RENEW_EVERY.total_seconds()
+    book._held -= RENEW_EVERY.total_seconds()
     with pytest.raises(PostTakenError):
         book.hold()
+
+
+def test_an_answer_of_the_store_that_was_long_on_its_way_holds_nothing(shaky: Shaky) -> None:
+    """As when this process has stood still after the store had written, and before it heard so."""
+    now, asked = [0.0], list[Any]()
+    claimant = claim_of("a task", source="url").claimant
+    book = PostLedger(shaky, "sku-42", claimant, clock=lambda: now[0])  # type: ignore[arg-type]
+    book.claim(claim_of("a task", source="url"))
+    run = shaky.run
+
+    def slow(operation: Any) -> Any:
+        answer = run(operation)
+        asked.append(operation)
+        now[0] += 61.0 if len(asked) < 3 else 0.1
+        return answer
+
+    shaky.run = slow  # type: ignore[method-assign]
+    book.write(INTEND)
+    book.hold()
+    assert len(asked) == 3, "the intent, a renewal that was slow as well, and one that was not"
