@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from tiktok_provider.error_table import api_error
 from tiktok_provider.exceptions import UnexpectedAnswerError
 
+# Seconds: TikTok's longest window.
+LONGEST_RETRY_AFTER = 86_400.0
+
 T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound="Answered")
 
@@ -166,9 +169,9 @@ def _log_id(answer: Answer, error: Mapping[str, Any]) -> str:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Seconds of a ``Retry-After`` header; a date or nonsense is taken as absent."""
+    """Seconds of a ``Retry-After`` header, a day at most; a date or nonsense is taken as absent."""
     value = answer.headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None
+    return min(float(value), LONGEST_RETRY_AFTER) if value.isascii() and value.isdigit() else None
 
 
 def _not_json(answer: Answer) -> UnexpectedAnswerError:

@@ -102,10 +102,18 @@ async def _exchanged(conn_id: str, account: Account, code: str, attempt: Attempt
         tokens = await call_tiktok(account.base_url, call)
     except TikTokError as error:
         redact(error, account.client_secret, code, attempt.verifier)
-        await AccountStore().note_refused_connect(conn_id, error, actor=getuser())
+        await _noted(conn_id, error)
         raise
     mask(tokens.access_token, tokens.refresh_token)
     return tokens
+
+
+async def _noted(conn_id: str, error: TikTokError) -> None:
+    """Write a refusal to the audit log; where that fails, the refusal itself still is what the person must know."""
+    try:
+        await AccountStore().note_refused_connect(conn_id, error, actor=getuser())
+    except TikTokError as fault:
+        tell(f"The audit log could not be told: {fault}")
 
 
 def _with_open_id(account: Account, tokens: TokenSet) -> TokenSet:

@@ -191,7 +191,9 @@ class TikTokPublishingOperator(BaseOperator):
         if sent.record.state == PostState.IN_INBOX:
             return self._finish(context, hook, Outcome(str(sent.record.publish_id), "inbox"), reused=True)
         if sent.record.state == PostState.UNCERTAIN:
-            raise uncertain_post(hook, sent.record, "TikTok has not said yet how it ends.")
+            raise uncertain_post(
+                hook, sent.record, "TikTok has not said how it ends, or could not be asked now."
+            )
         return self._result(context, sent.record, reused=True)
 
     def _has_all(self, record: PostRecord) -> bool:

@@ -34,6 +34,7 @@ STORE_FAULTS = (StoreBusyError, StoreNotReadyError, StoreAnswerError, Unreachabl
 PERHAPS_PASSING = (*STORE_FAULTS, ProofRefusedError, ConnectionUnreadableError)
 # A publish id that only this process knows is worth waiting for the store.
 PATIENCE = 120.0
+_ROUNDS = 4
 
 
 class PostLedger:
@@ -134,10 +135,14 @@ class PostLedger:
         """Make sure, right before what cannot be undone, that nobody else has taken the post over meanwhile.
 
         :raises PostTakenError: somebody has.
+        :raises StoreBusyError: the store answers so slowly that its word is old when it comes.
         """
-        # Again if this process has stood still just while it asked.
-        while self._clock() - self._held >= RENEW_EVERY.total_seconds():
+        for _ in range(_ROUNDS):
+            if self._clock() - self._held < RENEW_EVERY.total_seconds():
+                return
+            # Once more if this process has stood still just while it asked.
             self.write_patiently(Renew())
+        raise StoreBusyError(f"The store takes longer than {RENEW_EVERY} to answer. Nothing was sent.")
 
     def renew_if_due(self) -> None:
         """Keep the lease during a long chunk; the announcement of the next one will tell if that was in vain."""

@@ -20,6 +20,7 @@ from tiktok_provider.publishing.budget import CallBudget
 from tiktok_provider.publishing.ledger import PostLedger
 from tiktok_provider.publishing.uploading import Upload
 from tiktok_provider.store.budget_state import Endpoint
+from tiktok_provider.store.errors import StoreUnreachableError
 from tiktok_provider.store.post_state import Fail
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ class Sender:
             chunk = self.plan.chunk_with(position)
             try:
                 position = self._send_chunk(chunk)
+            except StoreUnreachableError:
+                raise
             except _PASSING as error:
                 self._count_setback(error)
                 log.warning("Chunk %d of %d: %s", chunk.number + 1, self.plan.count, error)
@@ -122,6 +125,9 @@ class Sender:
             self.finishing = is_last
         try:
             self.upload.send(chunk)
+        except StoreUnreachableError:
+            # Nothing is wrong with the chunk: this try ends, and the next one goes on.
+            raise
         except _PASSING:
             self._last_may_have_arrived |= self.upload.last_byte_may_have_left
             raise

@@ -280,8 +280,9 @@ def _tell_of_waiting(conn_id: str, state: RetryCallState) -> None:
 
 def _fault_of_this_server(error: Exception) -> UnreachableError:
     return UnreachableError(
-        f"The API server cannot call TikTok ({type(error).__name__}, see its log). Whoever runs Airflow checks its"
-        " SSL_CERT_FILE, SSL_CERT_DIR and proxy settings.",
+        "TikTok cannot be called where tokens are refreshed, as a rule the API server"
+        f" ({type(error).__name__}, see its log). Whoever runs Airflow checks SSL_CERT_FILE, SSL_CERT_DIR and the"
+        " proxy settings there.",
         maybe_processed=True,
     )
 

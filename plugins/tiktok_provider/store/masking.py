@@ -44,7 +44,9 @@ class TokenMasks:
             past = frozenset(chain.from_iterable(seen))
             seen[:] = [*(old for old in seen if old != forms), forms][-KEPT_SETS:]
             # A refresh token may stay from set to set.
-            _remask(forms, past - frozenset(chain.from_iterable(seen)))
+            # Two connections may share a lone access token.
+            kept = chain.from_iterable(chain.from_iterable(self._sets.values()))
+            _remask(forms, past - frozenset(kept))
 
 
 TOKEN_MASKS = TokenMasks()

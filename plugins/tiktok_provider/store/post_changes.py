@@ -39,8 +39,8 @@ FORGOTTEN = "forgotten"
 # How an attempt ends whose place another one takes before its last byte.
 ABANDONED = "abandoned"
 
-# Of a pull: what its record can say while TikTok's answer to init is on its way.
-_WITHOUT_ANSWER = (PostState.INTENDED, PostState.UNCERTAIN, PostState.FAILED)
+# Of a pull: what its record can say when TikTok's answer to init comes late.
+_GIVEN_UP = (PostState.UNCERTAIN, PostState.FAILED)
 _SETTLED = (PostState.OUT, PostState.IN_INBOX, PostState.UNCERTAIN)
 _COLUMNS = tuple(column.name for column in fields(PostRecord))
 
@@ -278,21 +278,34 @@ def _start(session: Session, row: PostRow, step: Start, now: datetime) -> None:
 
 def _is_missed(session: Session, row: PostRow, generation: int, step: Start) -> bool:
     """Whether it is the publish id of a pull that nobody else can know: its init was answered after all."""
-    if row.source != "url" or row.publish_id is not None or row.state not in _WITHOUT_ANSWER:
+    if row.source != "url" or (row.generation == generation and row.state not in _GIVEN_UP):
         return False
-    if (row.generation, row.state) == (generation, PostState.INTENDED):
-        return False
+    is_unknown = row.publish_id is None and row.state in (PostState.INTENDED, *_GIVEN_UP)
+    is_repeated = row.publish_id == step.publish_id and row.state == PostState.FINISHING
     last = last_attempt(session, row)
-    return last is not None and bool(step.intent_id) and last.intent_id == step.intent_id
+    is_its_own = last is not None and bool(step.intent_id) and last.intent_id == step.intent_id
+    return is_its_own and (is_unknown or is_repeated)
 
 
 def _find_again(session: Session, row: PostRow, step: Start, now: datetime) -> PostRecord:
     """Whoever holds the post by now, and whatever a person has seen: TikTok has it, so it can be waited for."""
+    if row.state == PostState.FINISHING:
+        return told(row)
     row.state = PostState.INTENDED
     _start(session, row, step, now)
+    # Who holds it now takes it for a pull of which nobody knows anything.
+    row.generation += 1
     row.fail_reason, row.settled_by, row.updated_at = "", "", now
     if (attempt := last_attempt(session, row)) is not None:
         attempt.outcome, attempt.ended_at, attempt.fail_reason = "", None, ""
+    audit(
+        session,
+        "tiktok_post_found_again",
+        actor=STORE,
+        conn_id=row.conn_id,
+        post_key=row.post_key,
+        publish_id=row.publish_id,
+    )
     return told(row)
 
 

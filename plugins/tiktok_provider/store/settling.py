@@ -43,6 +43,8 @@ def settle(
     if settlement.state not in _RANK:
         raise state_error(row, f"{str(settlement.state)!r} is no outcome")
     attempt = _attempt_of(session, row, settlement.publish_id)
+    if _is_rash(row, settlement, now):
+        return told(row)
     is_news = attempt is not None and _beats(settlement.state, attempt.outcome)
     if attempt is not None and is_news:
         end_attempt(attempt, settlement.state, now, reason=settlement.fail_reason, log_id=settlement.log_id)
@@ -126,8 +128,6 @@ def _beats(state: PostState, known: str) -> bool:
 
 
 def _settle_current(session: Session, row: PostRow, settlement: Settlement, now: datetime) -> None:
-    if _is_rash(row, settlement, now):
-        return
     if _beats(settlement.state, row.state):
         _become(session, row, settlement, now)
     elif settlement.state == row.state and set(settlement.post_ids) - set(row.post_ids):

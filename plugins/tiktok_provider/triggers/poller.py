@@ -86,12 +86,14 @@ class Waiting:
 
     :param context: the trigger's own, so that what is said of its post lands in its task's log.
     :param last: TikTok's last answer, if there was one.
+    :param asked_again: whether it was refused since, and is asked for once more with the Connection read anew.
     """
 
     watch: Watch
     outcome: asyncio.Future[Outcome]
     context: Context = field(default_factory=copy_context)
     last: PostStatus | None = None
+    asked_again: bool = False
 
     def say(self, level: int, message: str, *arguments: object) -> None:
         """Write into the log of the trigger's task."""
@@ -216,12 +218,13 @@ class AccountPoller:
         except TikTokError as error:
             waiting.say(logging.WARNING, "Could not ask for %s: %s", waiting.watch.publish_id, error)
             step = on_error(waiting.watch, error, self._clock.now(), waiting.last)
-            if isinstance(step, Outcome) and not passes(error) and not is_new:
+            if isinstance(step, Outcome) and not passes(error) and not (is_new or waiting.asked_again):
                 # The Connection may have been mended since it was read, or have gone over to another account.
-                step = PollAgain(SHORTEST_PAUSE)
+                step, waiting.asked_again = PollAgain(SHORTEST_PAUSE), True
             self._proceed(waiting, step)
             await self._close_if_refused(error)
         else:
+            waiting.asked_again = False
             waiting.say(logging.INFO, "%s is %s", waiting.watch.publish_id, waiting.last.status)
             self._proceed(waiting, on_status(waiting.watch, waiting.last, self._clock.now()))
         return True

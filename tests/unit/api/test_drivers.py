@@ -187,7 +187,16 @@ def test_a_page_of_a_proxy_is_not_taken_for_tiktoks_answer(run: Run, creator: Cr
         run(accounts.creator_info())
 
 
-@pytest.mark.parametrize(("named", "found"), [("17", 17.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None)])
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        ("17", 17.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("2592000", 86_400.0),
+        ("9" * 400, 86_400.0),
+        ("-1", None),
+    ],
+)
 def test_seconds_of_retry_after_are_passed_on(
     run: Run, creator: Creator, named: str, found: float | None
 ) -> None:

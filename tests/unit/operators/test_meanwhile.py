@@ -27,7 +27,7 @@ from tiktok_provider.publishing.uploading import Upload
 from tiktok_provider.retry import TikTokRetryPolicy
 from tiktok_provider.store.client import open_store
 from tiktok_provider.store.db import transaction
-from tiktok_provider.store.errors import PostTakenError
+from tiktok_provider.store.errors import PostTakenError, StoreUnreachableError
 from tiktok_provider.store.operations import settle_post
 from tiktok_provider.store.post_state import PostRecord, PostState, PostStep, Settlement
 from tiktok_provider.store.posts import PostStore
@@ -151,6 +151,22 @@ def test_the_last_byte_does_not_leave_a_try_that_has_stood_still_right_before_it
     assert creator.sandbox.feed() == []
 
 
+def test_a_store_that_is_away_before_the_last_byte_ends_the_try_and_is_no_fault_of_tiktoks(
+    creator: Creator, task: Task, six_pieces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(ledger: PostLedger) -> None:
+        raise StoreUnreachableError(f"nobody answers for {ledger.post_key}", maybe_processed=False)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PostLedger, "hold", away)
+        patch.setattr(attempts, "init_video", lambda post, source, _: init_video(post, source))
+        with pytest.raises(StoreUnreachableError):
+            publish(six_pieces).execute(task.context)
+    assert (len(creator.calls("/upload")), creator.sandbox.feed()) == (1, [])
+    assert publish(six_pieces).execute(task.next_try().context)["status"] == "PUBLISH_COMPLETE"
+    assert len(creator.sandbox.feed()) == 1
+
+
 def test_the_own_deadline_makes_a_post_uncertain_although_its_lease_has_not_ended(
     creator: Creator, task: Task, clip: Path
 ) -> None:
@@ -265,7 +281,7 @@ def test_an_uncertain_post_is_no_success_without_waiting_either(
     publish(clip, wait=False).execute(task.context)
     settle(task, PostState.UNCERTAIN, by=task)
     creator.sandbox.add_fault("error", path=STATUS, code="internal_error", times=None)
-    with pytest.raises(UncertainPostError, match="has not said yet how it ends"):
+    with pytest.raises(UncertainPostError, match="has not said how it ends"):
         publish(clip, wait=False).execute(task.next_try().context)
 
 

@@ -132,3 +132,18 @@ def test_an_answer_of_the_store_that_was_long_on_its_way_holds_nothing(shaky: Sh
     book.write(INTEND)
     book.hold()
     assert len(asked) == 3, "the intent, a renewal that was slow as well, and one that was not"
+
+
+def test_a_store_whose_word_is_always_old_lets_nothing_leave(shaky: Shaky) -> None:
+    now, run = [0.0], shaky.run
+    book = PostLedger(shaky, "sku-42", claim_of("a task").claimant, clock=lambda: now[0])  # type: ignore[arg-type]
+    book.claim(claim_of("a task", source="url"))
+
+    def slow(operation: Any) -> Any:
+        now[0] += 25.0
+        return run(operation)
+
+    shaky.run = slow  # type: ignore[method-assign]
+    book.write(INTEND)
+    with pytest.raises(StoreBusyError, match="Nothing was sent"):
+        book.hold()

@@ -340,6 +340,11 @@ def test_a_publish_id_of_a_pull_that_comes_late_is_taken_whoever_holds_the_post(
     assert (record.fail_reason, record.settled_by) == ("", "")
     [attempt] = posts.attempts()
     assert (attempt.publish_id, attempt.outcome) == ("v_pub_url~1", "")
+    assert posts.mia.audit_log()[-1][0] == "tiktok_post_found_again"
+    assert run(posts.store.write("mia", KEY, mine, late)) == record, "said again, after a lost answer"
+    with pytest.raises(PostTakenError):
+        # Whoever held it took it for a pull of which nobody knows anything.
+        run(posts.store.write("mia", KEY, record.generation - 1, Doubt(reason="not answered")))
 
 
 @pytest.mark.parametrize("source", ["url", "file"])

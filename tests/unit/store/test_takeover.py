@@ -312,10 +312,10 @@ def test_a_setting_that_keeps_the_server_from_tiktok_is_told_and_gives_the_lease
 ) -> None:
     tiktok_tls.cache_clear()
     expired.monkeypatch.setenv(name, value)
-    with pytest.raises(UnreachableError, match="SSL_CERT_FILE, SSL_CERT_DIR and proxy settings"):
+    with pytest.raises(UnreachableError, match="SSL_CERT_FILE, SSL_CERT_DIR and the proxy settings"):
         refresh(expired)
     [account] = run(expired.store().accounts())
-    assert "API server cannot call TikTok" in str(account.last_error)
+    assert "TikTok cannot be called where tokens are refreshed" in str(account.last_error)
     assert expired.audit_log()[-1][0] == "tiktok_token_failure"
     expired.monkeypatch.delenv(name)
     tiktok_tls.cache_clear()

@@ -275,3 +275,24 @@ def test_a_refusal_is_believed_at_once_if_the_connection_was_read_just_before(
     creator.sandbox.add_fault("error", path=STATUS, code="invalid_publish_id", times=None)
     [outcome] = run(outcomes(watch(start_post())))
     assert (outcome.kind, len(creator.calls(STATUS))) == ("refused", 1)
+
+
+@pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize("others", [1, 6])
+def test_a_refusal_is_asked_for_once_more_and_not_again_and_again(
+    start_post: StartPost, creator: Creator, others: int
+) -> None:
+    """Although posts of the same account open the session that it is asked with."""
+
+    async def story() -> str:
+        waiting = [asyncio.create_task(outcome_of(CONN_ID, watch(post))) for post in posts]
+        await asyncio.sleep(0)
+        refused = await outcome_of(CONN_ID, watch("v_pub_file~v2-1.404"))
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        return refused.kind
+
+    posts = [start_post() for _ in range(others)]
+    assert run(story()) == "refused"
+    assert len([call for call in creator.sandbox.requests(STATUS) if call["status"] == 400]) <= 2
