@@ -4,7 +4,7 @@ import asyncio
 import io
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -74,6 +74,10 @@ UNKNOWN_INIT = (intend("url"), Doubt(reason="no answer to init"))
 FAILED = (intend(), start(), settled(PostState.FAILED, fail_reason="picture_size_check_failed"))
 
 
+def task_of(run_id: str = "monday") -> str:
+    return f"spring/{run_id}/publish/3"
+
+
 @dataclass
 class Posts:
     """The store, as the tasks before have left it."""
@@ -82,7 +86,7 @@ class Posts:
 
     def claim(self, key: str = KEY, *, source: Source = "file", run_id: str = "monday") -> Claimed:
         """Claim as a task would."""
-        claimant = Claimant(task=f"spring/{run_id}/publish/3", try_number=1, try_id=run_id)
+        claimant = Claimant(task=task_of(run_id), try_number=1, try_id=run_id)
         wish = PostClaim(
             claimant=claimant, kind="video", source=source, fingerprint="f1", content={}, origin=ORIGIN
         )
@@ -93,7 +97,7 @@ class Posts:
         generation = self.claim(key, source=source).record.generation
         for step in steps:
             if isinstance(step, Settlement):
-                run(PostStore().settle(CONN_ID, key, step))
+                run(PostStore().settle(CONN_ID, key, replace(step, task=task_of())))
             else:
                 run(PostStore().write(CONN_ID, key, generation, step))
 
