@@ -1,7 +1,9 @@
 """One real Airflow for the whole session, connected to a sandbox over HTTP."""
 
+import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from sqlalchemy import create_engine, text
 from airflow_client import FinishedRun
 from local_airflow import LocalAirflow
 from tests.integration.alone import connection_fields
+from tests.unit.store.conftest import DATABASES, POSTGRES, own_postgres_database
 from tiktok_sandbox.client import Account, App, Sandbox
 from tiktok_sandbox.server import running_sandbox
 
@@ -25,9 +28,11 @@ Connect = Callable[..., Account]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what starts an Airflow of its own run before the shared one is there: two are much for two cores."""
-    items.sort(
-        key=lambda item: "airflow" in getattr(item, "fixturenames", ()) and "[postgresql]" not in item.name
-    )
+    items.sort(key=lambda item: "airflow" in getattr(item, "fixturenames", ()) and not _has_its_own(item))
+
+
+def _has_its_own(item: pytest.Item) -> bool:
+    return any(f"[{database}]" in item.name for database in DATABASES[:-1])
 
 
 @pytest.fixture(scope="session")
@@ -45,17 +50,29 @@ def sandbox(sandbox_server: Sandbox) -> Sandbox:
     return sandbox_server
 
 
-@pytest.fixture(scope="session")
-def airflow(sandbox_server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
-    """A real Airflow with the DAGs of dags/ and tests/integration/dags/."""
-    home = tmp_path_factory.mktemp("airflow")
+@contextmanager
+def real_airflow(home: Path, sandbox: Sandbox, database: str) -> Iterator[LocalAirflow]:
+    """A real Airflow with the DAGs of dags/ and tests/integration/dags/.
+
+    :param database: of ``DATABASES``.
+    """
     config = {
-        "tiktok": {"allowed_hosts": sandbox_server.url},
+        "tiktok": {"allowed_hosts": sandbox.url},
         # Everything is logged, so that a secret in a log would be seen.
-        "logging": {"logging_level": "DEBUG"},
+        "logging": {"logging_level": "DEBUG", "namespace_levels": "httpx=DEBUG httpcore=DEBUG"},
     }
     folders = [folder for folder in DAG_FOLDERS if folder.is_dir()]
-    with LocalAirflow(home, folders, config, port=0) as airflow:
+    with ExitStack() as cleanup:
+        if database == "postgresql":
+            url = cleanup.enter_context(own_postgres_database(os.environ[POSTGRES]))
+            config["database"] = {"sql_alchemy_conn": url}
+        yield cleanup.enter_context(LocalAirflow(home, folders, config, port=0))
+
+
+@pytest.fixture(scope="session")
+def airflow(sandbox_server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+    """A real Airflow, on PostgreSQL where there is a server: on SQLite its own parts lock each other out at times."""
+    with real_airflow(tmp_path_factory.mktemp("airflow"), sandbox_server, DATABASES[-1]) as airflow:
         yield airflow
 
 

@@ -1,6 +1,5 @@
 """After everything that can happen to a post, no secret is left where it does not belong."""
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -11,9 +10,9 @@ import httpx
 import pytest
 
 from local_airflow import LocalAirflow
-from tests.integration.conftest import DAG_FOLDERS, Connect
+from tests.integration.conftest import Connect, real_airflow
 from tests.integration.secret_search import ARGUMENTS, ENCODINGS, Findings, Watch, needles
-from tests.unit.store.conftest import DATABASES, POSTGRES, own_postgres_database
+from tests.unit.store.conftest import DATABASES
 from tiktok_sandbox.client import Account, App, Sandbox
 from tiktok_sandbox.clips import make_clip
 from tiktok_sandbox.records import AccessToken, RefreshToken
@@ -45,19 +44,12 @@ PLACES = [
 def airflow(
     request: pytest.FixtureRequest, sandbox_server: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalAirflow]:
-    """The shared Airflow, which is on SQLite; and one of its own on PostgreSQL."""
-    if request.param == "sqlite":
+    """The shared Airflow, and one of its own on the other database."""
+    if request.param == DATABASES[-1]:
         yield request.getfixturevalue("airflow")
         return
-    with own_postgres_database(os.environ[POSTGRES]) as url:
-        config = {
-            "tiktok": {"allowed_hosts": sandbox_server.url},
-            "logging": {"logging_level": "DEBUG", "namespace_levels": "httpx=DEBUG httpcore=DEBUG"},
-            "database": {"sql_alchemy_conn": url},
-        }
-        home = tmp_path_factory.mktemp("airflow-on-postgresql")
-        with LocalAirflow(home, DAG_FOLDERS, config, port=0) as airflow:
-            yield airflow
+    with real_airflow(tmp_path_factory.mktemp("airflow-alone"), sandbox_server, request.param) as airflow:
+        yield airflow
 
 
 @pytest.fixture
