@@ -1,4 +1,4 @@
-"""Writes the tables of docs/kill-sweep.md from what a run of the sweep has printed.
+"""Writes tables of docs/kill-sweep.md from what runs of the sweep have printed; of kinds not played they stay.
 
 bash scripts/reliability.sh -k test_one_post | tee sweep.log
 python scripts/write_kill_sweep_docs.py sweep.log
@@ -19,6 +19,7 @@ _SUMMARY_HEAD = (
     ' | "uncertain", task failed once: posts 1 / 0 | cells with a second init | most tries |\n'
     "|---|---|--:|--:|--:|--:|--:|\n"
 )
+_ALL_CELLS = "## All cells\n"
 _CELL = re.compile(
     r"^\| (file, 1 chunk|file, 3 chunks|URL) \| ([^|]+) \| ([^|]+) \| ([^|]+)"
     r" \| (\d+) \| (\w+) \| (\w*) \| (\d+) \| (\d+) \|$"
@@ -74,15 +75,25 @@ def cells_in(output: str) -> list[Cell]:
 
 
 def page(text: str, cells: list[Cell]) -> str:
-    """Return the page with both tables replaced."""
-    kinds = {kind: list(group) for kind, group in groupby(cells, lambda cell: cell.kind)}
-    before, _, rest = text.partition(_SUMMARY_HEAD)
-    after = rest[rest.index("\n\n") :]
-    head, marker, _ = after.partition("\n### ")
-    assert marker, "the page has no table of all cells"
-    summary = "\n".join(_summary(kind, group) for kind, group in kinds.items())
-    tables = "\n".join(_table(kind, group) for kind, group in kinds.items())
-    return f"{before}{_SUMMARY_HEAD}{summary}{head}\n{tables}"
+    """Return the page with the rows and tables of all kinds that were played; the others stay as they are."""
+    head, title, tables = text.partition(_ALL_CELLS)
+    assert title, "the page has no table of all cells"
+    before, columns, rest = head.partition(_SUMMARY_HEAD)
+    rows, _, after = rest.partition("\n\n")
+    summary = {_kind_of_row(row): row for row in rows.splitlines()}
+    shown = {part.partition(" (")[0]: f"### {part}" for part in tables.split("### ")[1:]}
+    for kind, group in groupby(sorted(cells, key=lambda cell: cell.kind), lambda cell: cell.kind):
+        played = list({(cell.call, cell.point): cell for cell in group}.values())
+        summary[kind] = _summary(kind, played)
+        shown[f"{kind.blow}: {kind.published}"] = _table(kind, played)
+    intro = tables.partition("### ")[0]
+    everything = "\n".join(table.strip("\n") + "\n" for table in shown.values())
+    return f"{before}{columns}{chr(10).join(summary.values())}\n\n{after}{title}{intro}{everything}"
+
+
+def _kind_of_row(row: str) -> Kind:
+    blow, published, *_ = row.removeprefix("| ").split(" | ")
+    return Kind(blow, published)
 
 
 def _summary(kind: Kind, cells: list[Cell]) -> str:

@@ -12,14 +12,20 @@ OUTPUT = """
 
 
 def test_every_cell_is_in_its_table_and_counted() -> None:
-    written = page(PAGE.read_text(), cells_in(OUTPUT))
+    before = PAGE.read_text()
+    written = page(before, cells_in(OUTPUT))
     assert "| SIGKILL | file, 1 chunk | 2 | 2 | 0 / 0 | 1 | 3 |\n" in written
     assert "| SIGKILL | URL | 1 | 0 | 0 / 1 | 0 | 2 |\n" in written
     assert "| call | in mid-body | after forwarding |" in written
     assert "| TikTok PUT (1) | 1 |  |\n| TikTok video/init (1) |  | 1, 2 inits |\n" in written
     assert "### SIGKILL: URL (1 cells)\n" in written
     assert "| TikTok video/init (1) | 0, uncertain, 0 inits |\n" in written
-    assert written.count("### ") == 2
+    assert written.count("### ") == before.count("### "), "the tables of other kinds stay"
+    assert page(written, cells_in(OUTPUT)) == written
+
+
+def test_a_page_without_news_stays_as_it_is() -> None:
+    assert page(PAGE.read_text(), []) == PAGE.read_text()
 
 
 def test_a_cell_that_broke_the_promise_is_not_counted_as_kept() -> None:
