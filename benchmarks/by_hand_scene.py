@@ -18,7 +18,7 @@ from local_airflow import LocalAirflow
 from tests.faults.owners import Owner
 from tests.faults.proxy import Cell, Door, running_proxy
 from tests.integration.alone import connection_fields
-from tests.unit.store.conftest import POSTGRES, own_postgres_database
+from tests.unit.databases import POSTGRES, own_postgres_database
 from tiktok_sandbox.client import Account, Sandbox
 from tiktok_sandbox.clips import make_clip
 from tiktok_sandbox.server import running_sandbox

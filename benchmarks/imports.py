@@ -18,13 +18,13 @@ BASE = ("airflow.sdk",)
 CANDIDATES = {
     "HTTP operator": ("airflow.providers.http.operators.http",),
     "TikTok operators and sensor": (
-        "tiktok_provider.operators.publish",
+        "tiktok_provider.operators.publish_video",
         "tiktok_provider.sensors.post_status",
         "tiktok_provider.operators.creator_info",
     ),
     # The HTTP operator brings its hook along, ours waits until it runs: with it, the two are alike.
     "the same, and what they import when run": (
-        "tiktok_provider.operators.publish",
+        "tiktok_provider.operators.publish_video",
         "tiktok_provider.sensors.post_status",
         "tiktok_provider.operators.creator_info",
         "tiktok_provider.hooks.tiktok",

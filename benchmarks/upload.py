@@ -151,8 +151,8 @@ def ours(url: str, plan: ChunkPlan, video: Path) -> Measure:
 def upload(url: str, video: str, size: int) -> None:
     """Run in the process of its own: upload, and print the measure as JSON."""
     from tiktok_provider.hooks.tiktok import TikTokHook
-    from tiktok_provider.publishing.uploading import Upload
-    from tiktok_provider.publishing.video_file import VideoFile
+    from tiktok_provider.publishing.chunk_stream import Upload
+    from tiktok_provider.publishing.media.video_file import VideoFile
 
     def send(hook: TikTokHook, plan: ChunkPlan) -> None:
         sender = Upload(hook, VideoFile(video), plan, f"{url}/upload")

@@ -9,8 +9,8 @@ from typing import Any
 from airflow.models import Connection
 
 from tiktok_provider.api.oauth import TokenSet
-from tiktok_provider.store.accounts import AccountStore
-from tiktok_provider.store.db import transaction
+from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.session import transaction
 
 
 async def connect(accounts: Iterable[dict[str, Any]]) -> None:

@@ -165,8 +165,8 @@ def notice(posts: list[dict[str, Any]], output: str) -> None:
 
 def simulate(posts: list[dict[str, Any]], url: str, output: str) -> None:
     """Wait for the posts one after the other, on the sandbox's clock; write the outcomes."""
-    from tiktok_provider.publishing.polling import Watch
-    from tiktok_provider.store.budgets import BudgetStore
+    from tiktok_provider.database.rate_limits.service import BudgetStore
+    from tiktok_provider.publishing.waiting.polling import Watch
     from tiktok_provider.triggers import poller
     from tiktok_sandbox.client import Sandbox
 

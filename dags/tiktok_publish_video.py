@@ -2,7 +2,7 @@
 
 from airflow.sdk import DAG, Param
 
-from tiktok_provider.operators.publish import TikTokPublishVideoOperator
+from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
 
 with DAG(
     "tiktok_publish_video",

@@ -19,8 +19,8 @@ import consent
 from local_airflow import LocalAirflow
 from local_sandbox import LocalSandbox, local_sandbox
 from narration import Narrator, StepError
-from tiktok_provider.publishing.media import check, probe
-from tiktok_provider.publishing.video_file import VideoFile
+from tiktok_provider.publishing.media.video_checks import check, probe
+from tiktok_provider.publishing.media.video_file import VideoFile
 from tiktok_sandbox.clips import make_clip
 
 CHECKOUT = Path(__file__).resolve().parent.parent

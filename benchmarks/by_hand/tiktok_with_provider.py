@@ -4,7 +4,7 @@ from datetime import datetime
 
 from airflow.sdk import DAG, Param
 
-from tiktok_provider.operators.publish import TikTokPublishVideoOperator
+from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
 
 with DAG(
     "with_provider",

@@ -93,7 +93,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "tiktok_provider.operators.creator_info",
                     "tiktok_provider.operators.doctor",
-                    "tiktok_provider.operators.publish",
+                    "tiktok_provider.operators.publish_video",
                 ],
             }
         ],
@@ -105,7 +105,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "extra-links": ["tiktok_provider.links.TikTokPostLink"],
-        "db-managers": ["tiktok_provider.store.db.TikTokDBManager"],
+        "db-managers": ["tiktok_provider.database.session.TikTokDBManager"],
         "cli": ["tiktok_provider.cli.definition.get_tiktok_cli_commands"],
         "config": _CONFIG,
     }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tests.unit.store.conftest import database, expired, mia, migrated_database
+from tests.unit.databases import database, expired, mia, migrated_database
 
 __all__ = ["database", "expired", "mia", "migrated_database"]
 

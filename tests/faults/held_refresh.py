@@ -15,8 +15,8 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from tiktok_provider.api.calls import Call
-from tiktok_provider.store import calling
-from tiktok_provider.store.accounts import AccountStore
+from tiktok_provider.database.accounts import token_endpoint as calling
+from tiktok_provider.database.accounts.service import AccountStore
 from tiktok_sandbox.client import Sandbox
 
 T = TypeVar("T")

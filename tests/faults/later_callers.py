@@ -8,14 +8,14 @@ from typing import Any
 
 import httpx
 
-from tests.unit.store.conftest import Mia
+from tests.unit.databases import Mia
 from tiktok_provider.api.accounts import creator_info
 from tiktok_provider.api.drivers import SyncDriver
+from tiktok_provider.database.services import Stores
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.hooks.tokens import Pause, Read, Step, Token, current_token
 from tiktok_provider.store.errors import AccountDeadError
-from tiktok_provider.store.operations import Operation
-from tiktok_provider.store.stores import Stores
+from tiktok_provider.store.requests import Operation
 
 # As Airflow waits between two tries of a task by default.
 RETRY_DELAY = timedelta(minutes=5)

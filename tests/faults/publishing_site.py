@@ -24,7 +24,7 @@ from local_airflow import COMPONENTS, LocalAirflow
 from tests.faults.owners import Owner
 from tests.faults.proxy import Cell, Door, Seen, Shot, running_proxy, store_cells
 from tests.integration.alone import connection_fields
-from tests.unit.store.conftest import POSTGRES, own_postgres_database
+from tests.unit.databases import POSTGRES, own_postgres_database
 from tiktok_sandbox.client import Sandbox
 from tiktok_sandbox.server import running_sandbox
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from tests.faults.held_refresh import STILL, Step, refresh_held
 from tests.faults.holding_server import HoldingServer, holding_server
 from tests.faults.later_callers import TaskTry, fate
-from tests.unit.store.conftest import Mia
+from tests.unit.databases import Mia
 from tiktok_provider.exceptions import TikTokError
 
 # Imports once what each process needs, so that one starts in a blink.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tiktok_provider.store.accounts", "tiktok_sandbox.client"])
+PROCESSES.set_forkserver_preload(["tiktok_provider.database.accounts.service", "tiktok_sandbox.client"])
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATIENCE = 60
 PAST_THE_LEASE = 61

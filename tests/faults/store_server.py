@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import uvicorn
 from fastapi import FastAPI
 
-from tiktok_provider.store.budgets import BudgetStore
-from tiktok_provider.store.stores import Stores
+from tiktok_provider.database.rate_limits.service import BudgetStore
+from tiktok_provider.database.services import Stores
 from tiktok_provider.web.application import build_application
 
 

@@ -14,8 +14,8 @@ from airflow.sdk import Context
 from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import AirflowFailException
 
-from tiktok_provider.operators.publish import TikTokPublishVideoOperator
-from tiktok_provider.publishing import polling
+from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
+from tiktok_provider.publishing.waiting import polling
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from typing import Self, TypeVar
 
 import pytest
 
-from tests.unit.store.conftest import Clock, Mia
+from tests.unit.databases import Clock, Mia
 from tiktok_provider.api.calls import Call
 from tiktok_provider.api.oauth import TokenSet
+from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.accounts.token_endpoint import call_tiktok
+from tiktok_provider.database.services import Stores
 from tiktok_provider.hooks.tiktok import TikTokHook
-from tiktok_provider.store.accounts import AccountStore
-from tiktok_provider.store.calling import call_tiktok
 from tiktok_provider.store.client import Store
-from tiktok_provider.store.operations import Operation
-from tiktok_provider.store.stores import Stores
-from tiktok_provider.store.tokens import REFRESH_LEAD
+from tiktok_provider.store.requests import Operation
+from tiktok_provider.store.token_sets import REFRESH_LEAD
 
 T = TypeVar("T")
 

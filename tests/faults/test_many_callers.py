@@ -12,9 +12,9 @@ import pytest
 from airflow_client import AirflowClient
 from tests.faults.api_servers import ApiServers, two_api_servers
 from tests.faults.many_callers import CALLERS, PROCESSES, let_them_call
-from tests.unit.store.conftest import DATABASES, POSTGRES, SET_FIELDS, own_postgres_database
-from tiktok_provider.store.operations import MOUNT
-from tiktok_provider.store.proof import Proof, SignedRequest
+from tests.unit.databases import DATABASES, POSTGRES, SET_FIELDS, own_postgres_database
+from tiktok_provider.store.requests import MOUNT
+from tiktok_provider.store.signing import Proof, SignedRequest
 from tiktok_sandbox.client import App, Sandbox
 from tiktok_sandbox.server import running_sandbox
 

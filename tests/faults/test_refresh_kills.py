@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.held_refresh import Step
 from tests.faults.refresh_kills import Blow, expected, play
-from tests.unit.store.conftest import Mia
+from tests.unit.databases import Mia
 
 # The whole table takes minutes: scripts/reliability.sh
 EVERYTHING = "TIKTOK_RELIABILITY" in os.environ

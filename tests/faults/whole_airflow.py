@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import child_processes
 from local_airflow import COMPONENTS, Config, LocalAirflow
-from tests.unit.store.conftest import POSTGRES, own_postgres_database
+from tests.unit.databases import POSTGRES, own_postgres_database
 from tiktok_sandbox.client import Sandbox
 from tiktok_sandbox.server import running_sandbox
 

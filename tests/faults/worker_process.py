@@ -21,9 +21,10 @@ from airflow.sdk.execution_time.supervisor import block_orm_access
 
 from tiktok_provider.api.accounts import user_info
 from tiktok_provider.api.drivers import SyncDriver
+from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.hooks.tokens import current_token, run_steps
-from tiktok_provider.store.client import HttpStore, open_store
-from tiktok_provider.store.location import tls_context
+from tiktok_provider.store.address import tls_context
+from tiktok_provider.store.client import HttpStore
 
 CONN_ID = "mia"
 

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from airflow_client import FinishedRun
 from local_airflow import LocalAirflow
 from tests.integration.alone import connection_fields
-from tests.unit.store.conftest import DATABASES, POSTGRES, own_postgres_database
+from tests.unit.databases import DATABASES, POSTGRES, own_postgres_database
 from tiktok_sandbox.client import Account, App, Sandbox
 from tiktok_sandbox.server import running_sandbox
 

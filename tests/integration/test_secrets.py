@@ -12,7 +12,7 @@ import pytest
 from local_airflow import LocalAirflow
 from tests.integration.conftest import Connect, real_airflow
 from tests.integration.secret_search import ARGUMENTS, ENCODINGS, Findings, Watch, needles
-from tests.unit.store.conftest import DATABASES
+from tests.unit.databases import DATABASES
 from tiktok_sandbox.client import Account, App, Sandbox
 from tiktok_sandbox.clips import make_clip
 from tiktok_sandbox.records import AccessToken, RefreshToken

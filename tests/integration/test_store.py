@@ -10,8 +10,8 @@ from tests.integration.alone import run_alone
 from tests.integration.conftest import Connect, RunDag
 from tiktok_provider.exceptions import ConnectionUnreadableError
 from tiktok_provider.store.client import HttpStore
-from tiktok_provider.store.tokens import TokenState
-from tiktok_provider.store.wire import StoreAnswerError
+from tiktok_provider.store.serialization import StoreAnswerError
+from tiktok_provider.store.token_sets import TokenState
 from tiktok_sandbox.client import Sandbox
 
 pytestmark = pytest.mark.integration

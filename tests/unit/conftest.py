@@ -19,15 +19,15 @@ from airflow.sdk._shared.secrets_masker.secrets_masker import reset_secrets_mask
 from airflow.utils.db import initdb
 from sqlalchemy import delete
 
-from tests.unit.store.conftest import airflow_on
+from tests.unit.databases import airflow_on, database, expired, mia, migrated_database  # noqa: F401
+from tiktok_provider.database.session import transaction
+from tiktok_provider.database.tables import Base
+from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.publishing.post_key import origin_of, post_key_of
-from tiktok_provider.store.budget_state import PER_MINUTE, Endpoint
-from tiktok_provider.store.client import open_store
-from tiktok_provider.store.db import transaction
-from tiktok_provider.store.operations import look_post, take_calls
-from tiktok_provider.store.post_state import PostRecord
-from tiktok_provider.store.records import Base
+from tiktok_provider.store.posts import PostRecord
+from tiktok_provider.store.rate_limits import PER_MINUTE, Endpoint
+from tiktok_provider.store.requests import look_post, take_calls
 from tiktok_sandbox.client import Account, App, Sandbox
 from tiktok_sandbox.clips import make_clip
 

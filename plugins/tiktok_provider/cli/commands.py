@@ -7,15 +7,15 @@ from dataclasses import asdict
 
 from airflow.utils.platform import getuser
 
-from tiktok_provider.cli import settling
-from tiktok_provider.cli.connecting import connect
+from tiktok_provider.cli import post_commands as settling
+from tiktok_provider.cli.connect_command import connect
 from tiktok_provider.cli.terminal import command, finish, print_rows, tell
-from tiktok_provider.doctor.examination import examine_installation
-from tiktok_provider.store.accounts import AccountStore
-from tiktok_provider.store.client import InProcessStore
+from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.in_process import InProcessStore
+from tiktok_provider.database.posts.service import PostStore
+from tiktok_provider.doctor.run import examine_installation
 from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
-from tiktok_provider.store.posts import PostStore
-from tiktok_provider.store.tokens import TokenState
+from tiktok_provider.store.token_sets import TokenState
 
 # Seconds; longer than the lease of somebody who refreshes, and than the pause after a suspicious answer.
 LONGEST_WAIT = 180.0

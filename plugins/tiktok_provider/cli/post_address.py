@@ -4,7 +4,7 @@ import re
 from urllib.parse import urlsplit
 
 from tiktok_provider.exceptions import Actor, TikTokError
-from tiktok_provider.store.post_state import PostRecord
+from tiktok_provider.store.posts import PostRecord
 
 # TikTok's ids have 19 digits, in the first years fewer.
 _POST_ID = re.compile(r"\d{16,20}", re.ASCII)

@@ -16,8 +16,8 @@ from airflow.utils.cli import action_cli, suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 from rich.markup import escape
 
+from tiktok_provider.database.accounts.warning import heard_by
 from tiktok_provider.exceptions import TikTokError
-from tiktok_provider.store.warning import heard_by
 
 T = TypeVar("T")
 Command = Callable[[Namespace], None]

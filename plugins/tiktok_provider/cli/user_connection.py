@@ -13,11 +13,11 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy import select
 
 from tiktok_provider.api.hosts import HostPolicy
+from tiktok_provider.database.session import transaction
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError
-from tiktok_provider.hooks.account import Account, account_of
-from tiktok_provider.store.db import transaction
-from tiktok_provider.store.masking import mask
-from tiktok_provider.store.tokens import tokens_conn_id
+from tiktok_provider.hooks.connection import Account, account_of
+from tiktok_provider.security.masking import mask
+from tiktok_provider.store.token_sets import tokens_conn_id
 
 SECRET_VARIABLE = "TIKTOK_CLIENT_SECRET"
 

@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import Self
 
 from tiktok_provider.api.redirect_uri import platform_of
-from tiktok_provider.doctor.findings import Check, ConcernError
+from tiktok_provider.doctor.checks import Check, ConcernError
 from tiktok_provider.exceptions import ConnectionSettingsError
+from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.hooks.tiktok import TikTokHook
-from tiktok_provider.store.client import HttpStore, open_store
+from tiktok_provider.store.client import HttpStore
 from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError
-from tiktok_provider.store.tokens import EXPIRING, TokenState
+from tiktok_provider.store.token_sets import EXPIRING, TokenState
 
 _PUBLISHING = ("video.publish", "video.upload")
 

@@ -8,12 +8,12 @@ from airflow.sdk.exceptions import AirflowException
 from airflow.utils.db_manager import BaseDBManager
 from sqlalchemy import select
 
-from tiktok_provider.doctor.findings import Check, ConcernError
+from tiktok_provider.database.accounts.connections import undecryptable_conn_ids
+from tiktok_provider.database.session import TikTokDBManager, transaction
+from tiktok_provider.database.tables import Base
+from tiktok_provider.doctor.checks import Check, ConcernError
 from tiktok_provider.exceptions import ConnectionSettingsError
-from tiktok_provider.store.connections import undecryptable_conn_ids
-from tiktok_provider.store.db import TikTokDBManager, transaction
 from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
-from tiktok_provider.store.records import Base
 
 
 class TriggererDownError(ConnectionSettingsError):

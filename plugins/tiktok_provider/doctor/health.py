@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tiktok_provider.exceptions import TikTokError
-from tiktok_provider.store.client import open_store
+from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError
-from tiktok_provider.store.tokens import EXPIRING, AccountState, Busy, TokenState
+from tiktok_provider.store.token_sets import EXPIRING, AccountState, Busy, TokenState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

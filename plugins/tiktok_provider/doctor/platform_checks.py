@@ -10,12 +10,12 @@ from tiktok_provider import __version__
 from tiktok_provider.api.calls import Answer
 from tiktok_provider.api.drivers import TIMEOUT
 from tiktok_provider.api.hosts import HostPolicy
-from tiktok_provider.doctor.findings import Check, ConcernError
+from tiktok_provider.doctor.checks import Check, ConcernError
 from tiktok_provider.exceptions import ConnectionSettingsError, UnexpectedAnswerError, UnreachableError
-from tiktok_provider.store.location import store_address, tls_context
-from tiktok_provider.store.operations import LOOK, MOUNT, adapter
-from tiktok_provider.store.proof import ProofRefusedError
-from tiktok_provider.store.wire import decode
+from tiktok_provider.store.address import store_address, tls_context
+from tiktok_provider.store.requests import LOOK, MOUNT, adapter
+from tiktok_provider.store.serialization import decode
+from tiktok_provider.store.signing import ProofRefusedError
 
 _DISTRIBUTION = "airflow-provider-tiktok"
 

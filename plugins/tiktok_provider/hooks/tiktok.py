@@ -21,14 +21,15 @@ from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver
 from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.api.oauth import refresh_tokens
 from tiktok_provider.exceptions import ApiError, AuthorizationError, ConnectionUnreadableError, TikTokError
-from tiktok_provider.hooks.account import Account, account_of
+from tiktok_provider.hooks.connection import Account, account_of
+from tiktok_provider.hooks.store_access import open_async_store, open_store
 from tiktok_provider.hooks.tokens import Clock, Token, current_token, run_steps, run_steps_async
-from tiktok_provider.store.client import AsyncStore, Store, open_async_store, open_store
+from tiktok_provider.security.redaction import redact
+from tiktok_provider.security.tls import tiktok_tls
+from tiktok_provider.store.address import tls_context
+from tiktok_provider.store.client import AsyncStore, Store
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.location import tls_context
-from tiktok_provider.store.redaction import redact
-from tiktok_provider.store.tiktok_tls import tiktok_tls
-from tiktok_provider.store.tokens import StoredTokens, tokens_in
+from tiktok_provider.store.token_sets import StoredTokens, tokens_in
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError, TikTokError
+from tiktok_provider.store.address import store_is_in_process
 from tiktok_provider.store.client import AsyncStore, Store
 from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.errors import AccountChangedError, AccountDeadError, StoreBusyError
-from tiktok_provider.store.location import store_is_in_process
-from tiktok_provider.store.operations import Operation, look, refresh
-from tiktok_provider.store.tokens import REFRESH_LEAD, Busy, TokenState, tokens_in
+from tiktok_provider.store.requests import Operation, look, refresh
+from tiktok_provider.store.token_sets import REFRESH_LEAD, Busy, TokenState, tokens_in
 
 log = logging.getLogger(__name__)
 

@@ -10,22 +10,22 @@ from airflow.sdk import BaseOperator
 
 from tiktok_provider.exceptions import PostFailedError, PostTimeoutError, PostUncertainError
 from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
-from tiktok_provider.operators.leaving import leave_worker
-from tiktok_provider.publishing.polling import Outcome, WaitFor, Watch, result_of
-from tiktok_provider.publishing.results import PostResult, recorded_result, video_url
+from tiktok_provider.operators.leave_worker import leave_worker
+from tiktok_provider.publishing.waiting.polling import Outcome, WaitFor, Watch, result_of
+from tiktok_provider.publishing.waiting.result import PostResult, recorded_result, video_url
 from tiktok_provider.retry import TikTokRetryPolicy
-from tiktok_provider.store.post_state import PostRecord, PostState
+from tiktok_provider.store.posts import PostRecord, PostState
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.definitions.retry_policy import RetryPolicy
 
     from tiktok_provider.hooks.tiktok import TikTokHook
-    from tiktok_provider.publishing.budget import CallBudget, OnCap
-    from tiktok_provider.publishing.ledger import PostLedger
-    from tiktok_provider.publishing.pauses import ComeBack
+    from tiktok_provider.publishing.deferral import ComeBack
+    from tiktok_provider.publishing.post_record import PostLedger
     from tiktok_provider.publishing.publisher import OnChangedInput, Sent
-    from tiktok_provider.publishing.worker_poller import WorkerPoller
+    from tiktok_provider.publishing.rate_limit import CallBudget, OnCap
+    from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
 
 
 class TikTokPublishingOperator(BaseOperator):
@@ -78,7 +78,7 @@ class TikTokPublishingOperator(BaseOperator):
     def execute(self, context: "Context") -> PostResult:
         """Send the post unless it is on record as sent, then wait or defer."""
         from tiktok_provider.hooks.tiktok import TikTokHook
-        from tiktok_provider.publishing.pauses import ComeBack
+        from tiktok_provider.publishing.deferral import ComeBack
 
         with TikTokHook(self.tiktok_conn_id) as hook:
             ledger, budget = self._ledger(hook, context), self._budget(hook, context)
@@ -122,7 +122,7 @@ class TikTokPublishingOperator(BaseOperator):
         :raises PostUncertainError: see ``execute``.
         """
         from tiktok_provider.hooks.tiktok import TikTokHook
-        from tiktok_provider.publishing.pauses import ComeBack
+        from tiktok_provider.publishing.deferral import ComeBack
 
         self._take_up(post_key, tiktok_conn_id)
         with TikTokHook(self.tiktok_conn_id) as hook:
@@ -142,15 +142,15 @@ class TikTokPublishingOperator(BaseOperator):
         return {"post_key": self.post_key, "tiktok_conn_id": self.tiktok_conn_id}
 
     def _ledger(self, hook: "TikTokHook", context: "Context") -> "PostLedger":
-        from tiktok_provider.publishing.ledger import PostLedger
         from tiktok_provider.publishing.post_key import claimant_of, origin_of, post_key_of
+        from tiktok_provider.publishing.post_record import PostLedger
 
         key = post_key_of(self.post_key, origin_of(context))
         return PostLedger(hook.store, key, claimant_of(context))
 
     def _budget(self, hook: "TikTokHook", context: "Context") -> "CallBudget":
-        from tiktok_provider.publishing.budget import CallBudget
         from tiktok_provider.publishing.post_key import claimant_of
+        from tiktok_provider.publishing.rate_limit import CallBudget
 
         return CallBudget(hook.store, claimant_of(context).task, on_cap=self.on_cap)
 
@@ -162,7 +162,7 @@ class TikTokPublishingOperator(BaseOperator):
         time.sleep(pause.seconds)
 
     def _wait(self, context: "Context", hook: "TikTokHook", sent: "Sent") -> PostResult:
-        from tiktok_provider.publishing.worker_poller import WorkerPoller
+        from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
         from tiktok_provider.triggers.post_status import deferral
 
         if self._has_all(sent.record):
@@ -182,8 +182,8 @@ class TikTokPublishingOperator(BaseOperator):
         """Return a post without waiting for it; what an earlier try has sent may have ended in any way since."""
         if not sent.reused or sent.record.state == PostState.OUT:
             return self._result(context, sent.record, reused=sent.reused)
-        from tiktok_provider.publishing.settling import is_last_word
-        from tiktok_provider.publishing.uncertainty import uncertain_post
+        from tiktok_provider.publishing.waiting.outcome_to_record import is_last_word
+        from tiktok_provider.publishing.waiting.uncertain import uncertain_post
 
         step = poller.ask()
         if isinstance(step, Outcome) and is_last_word(step):
@@ -220,8 +220,8 @@ class TikTokPublishingOperator(BaseOperator):
     def _finish(
         self, context: "Context", hook: "TikTokHook", outcome: Outcome, *, reused: bool
     ) -> PostResult:
-        from tiktok_provider.publishing.pauses import ComeBack
-        from tiktok_provider.publishing.uncertainty import uncertain_post
+        from tiktok_provider.publishing.deferral import ComeBack
+        from tiktok_provider.publishing.waiting.uncertain import uncertain_post
 
         record = self._settle(self._ledger(hook, context), outcome)
         if outcome.kind != "done" and record.state == PostState.OUT:
@@ -242,7 +242,7 @@ class TikTokPublishingOperator(BaseOperator):
         return self._result(context, record, reused=reused)
 
     def _settle(self, ledger: "PostLedger", outcome: Outcome) -> PostRecord:
-        from tiktok_provider.publishing.settling import settlement_of
+        from tiktok_provider.publishing.waiting.outcome_to_record import settlement_of
 
         record = ledger.known()
         page = record.profile_url
@@ -251,7 +251,7 @@ class TikTokPublishingOperator(BaseOperator):
 
     def _look_for_cap(self, hook: "TikTokHook", context: "Context", error: PostFailedError) -> None:
         """A cap can show as a fail reason, too: then the account is closed, and the next attempt comes later."""
-        from tiktok_provider.publishing.budget import CAP_OF_CODE
+        from tiktok_provider.publishing.rate_limit import CAP_OF_CODE
 
         if error.fail_reason in CAP_OF_CODE:
             self._budget(hook, context).cap_reached(error.fail_reason)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from tiktok_provider.operators.leaving import leave_worker
+from tiktok_provider.operators.leave_worker import leave_worker
 from tiktok_provider.retry import TikTokRetryPolicy
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class TikTokCreatorInfoOperator(BaseOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Ask TikTok, as soon as the account may."""
         from tiktok_provider.hooks.tiktok import TikTokHook
-        from tiktok_provider.publishing.budget import CallBudget
-        from tiktok_provider.publishing.pauses import ComeBack
+        from tiktok_provider.publishing.deferral import ComeBack
         from tiktok_provider.publishing.post_key import claimant_of
-        from tiktok_provider.store.budget_state import Endpoint
+        from tiktok_provider.publishing.rate_limit import CallBudget
+        from tiktok_provider.store.rate_limits import Endpoint
 
         with TikTokHook(self.tiktok_conn_id) as hook:
             budget = CallBudget(hook.store, claimant_of(context).task, on_cap="fail")

@@ -32,7 +32,7 @@ class TikTokDoctorOperator(BaseOperator):
 
     def execute(self, context: "Context") -> None:  # noqa: ARG002  (Airflow's signature)
         """Examine this worker, then go on in a triggerer."""
-        from tiktok_provider.doctor.examination import examine_process
+        from tiktok_provider.doctor.run import examine_process
         from tiktok_provider.triggers.doctor import TikTokDoctorTrigger
 
         findings = [asdict(finding) for finding in examine_process(self.tiktok_conn_id)]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tiktok_provider.exceptions import InvalidInputError
-from tiktok_provider.store.post_state import Claimant
+from tiktok_provider.store.posts import Claimant
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tiktok_provider.exceptions import InvalidInputError, UnreachableError, UploadExpiredError
-from tiktok_provider.publishing import attempts
-from tiktok_provider.publishing.decisions import Next, differences, next_step, url_lives
-from tiktok_provider.publishing.media import VideoFacts
-from tiktok_provider.publishing.order import check_locally
-from tiktok_provider.publishing.pauses import ComeBack
-from tiktok_provider.publishing.uncertainty import uncertain_post
-from tiktok_provider.publishing.work import Work
-from tiktok_provider.store.post_state import Doubt, PostClaim, PostRecord, PostState, Verdict
+from tiktok_provider.publishing import attempt as attempts
+from tiktok_provider.publishing.deferral import ComeBack
+from tiktok_provider.publishing.media.video_checks import VideoFacts
+from tiktok_provider.publishing.recovery import Next, differences, next_step, url_lives
+from tiktok_provider.publishing.request import check_locally
+from tiktok_provider.publishing.session import Work
+from tiktok_provider.publishing.waiting.uncertain import uncertain_post
+from tiktok_provider.store.posts import Doubt, PostClaim, PostRecord, PostState, Verdict
 
 log = logging.getLogger(__name__)
 

@@ -10,14 +10,14 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTime
 
 from tiktok_provider.exceptions import InvalidInputError, PostFailedError, PostTimeoutError, Retry
 from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
-from tiktok_provider.publishing.polling import (
+from tiktok_provider.publishing.waiting.polling import (
     Outcome,
     PollAgain,
     WaitFor,
     Watch,
     result_of,
 )
-from tiktok_provider.publishing.results import PostResult, post_result
+from tiktok_provider.publishing.waiting.result import PostResult, post_result
 from tiktok_provider.retry import TikTokRetryPolicy
 
 if TYPE_CHECKING:
@@ -145,9 +145,9 @@ class TikTokPostStatusSensor(BaseSensorOperator):
         return Watch(self.publish_id, self.wait_for, began, began + self.timeout)
 
     def _ask(self, context: "Context", hook: "TikTokHook", watch: Watch) -> PollAgain | Outcome:
-        from tiktok_provider.publishing.budget import CallBudget
         from tiktok_provider.publishing.post_key import claimant_of
-        from tiktok_provider.publishing.worker_poller import WorkerPoller
+        from tiktok_provider.publishing.rate_limit import CallBudget
+        from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
 
         budget = CallBudget(hook.store, claimant_of(context).task)
         return WorkerPoller(hook, budget, watch).ask()

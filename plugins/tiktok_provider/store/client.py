@@ -1,12 +1,10 @@
-"""The store as workers and triggers see it: over HTTP, or in process where there is no API server.
+"""The store as workers and triggers see it, over HTTP.
 
-What can be asked is in ``operations``; the synchronous and the asynchronous stores run the same definitions.
+What can be asked is in ``requests``; the synchronous and the asynchronous stores run the same definitions.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -19,11 +17,11 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from tiktok_provider import __version__
 from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError, UnreachableError
+from tiktok_provider.store.address import store_address, tls_context
 from tiktok_provider.store.errors import StoreUnreachableError
-from tiktok_provider.store.location import store_address, store_is_in_process, tls_context
-from tiktok_provider.store.operations import MOUNT, Operation, look, refresh
-from tiktok_provider.store.proof import Proof, ProofRefusedError, SignedRequest
-from tiktok_provider.store.tokens import Busy, TokenState
+from tiktok_provider.store.requests import MOUNT, Operation, look, refresh
+from tiktok_provider.store.signing import Proof, ProofRefusedError, SignedRequest
+from tiktok_provider.store.token_sets import Busy, TokenState
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -94,43 +92,6 @@ class AsyncStore(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def open_store(conn_id: str, client_secret: str = "") -> Store:
-    """Return the store of an account: in process in the CLI and in ``dag.test()``, over HTTP elsewhere.
-
-    :param client_secret: the Connection's password, if the caller has read it already.
-    """
-    return InProcessStore(conn_id) if store_is_in_process() else HttpStore(conn_id, client_secret)
-
-
-def open_async_store(conn_id: str, client_secret: str = "") -> AsyncStore:
-    """Return the store of an account for an event loop; see ``open_store``."""
-    return AsyncInProcessStore(conn_id) if store_is_in_process() else AsyncHttpStore(conn_id, client_secret)
-
-
-class InProcessStore(Store):
-    """Calls the store's own code."""
-
-    def run(self, operation: Operation[T]) -> T:
-        """Do one operation in a thread: the caller may sit on an event loop, as in a notebook."""
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            return thread.submit(lambda: asyncio.run(_in_process(operation))).result()
-
-
-class AsyncInProcessStore(AsyncStore):
-    """Calls the store's own code."""
-
-    async def run(self, operation: Operation[T]) -> T:
-        """Do one operation."""
-        return await _in_process(operation)
-
-
-async def _in_process(operation: Operation[T]) -> T:
-    # Its tables belong to the processes that have a database.
-    from tiktok_provider.store.stores import Stores
-
-    return await operation.do(Stores())
 
 
 class HttpStore(Store):

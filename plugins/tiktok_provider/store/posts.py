@@ -1,131 +1,262 @@
-"""The posts: who may publish them, how far they have come, and how they have ended."""
+"""What is recorded of a post, and what may be written of it. Imports neither Airflow nor the database."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from enum import StrEnum
+from typing import Literal
+from uuid import uuid4
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+# Needed from the claim to the last byte; renewed with each chunk and at least every 20 s.
+LEASE = timedelta(seconds=60)
+RENEW_EVERY = timedelta(seconds=20)
 
-from tiktok_provider.store import post_changes as changes
-from tiktok_provider.store import settling
-from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.connections import read_app
-from tiktok_provider.store.db import change
-from tiktok_provider.store.post_state import (
-    Claimed,
-    PostClaim,
-    PostRecord,
-    PostState,
-    PostStep,
-    Resolution,
-    Settlement,
-)
-from tiktok_provider.store.records import PostRow
-from tiktok_provider.store.threads import in_thread
-
-T = TypeVar("T")
-
-KEEP_ATTEMPTS = timedelta(days=90)
+Source = Literal["file", "url"]
+# Values that are compared with a later order: what is asked for besides the media.
+Content = Mapping[str, str | int | bool | None]
 
 
-class PostStore:
-    """Keeps the records of all posts. Used by the API server and, in process, by the command line.
+class PostState(StrEnum):
+    """How far a post has come. Each state says the most that can have happened, not the least."""
 
-    Several of them, in several processes and event loops, can work on one database. All methods raise
-    ``StoreBusyError`` and ``StoreNotReadyError`` as ``AccountStore`` does; nothing was changed then.
+    CLAIMED = "claimed"
+    """Nothing was asked of TikTok."""
+    INTENDED = "intended"
+    """An init request may have left; no publish id is known."""
+    UPLOADING = "uploading"
+    """There is a publish id, and the last byte has not left: nothing can be out."""
+    FINISHING = "finishing"
+    """The last byte may have left, or TikTok pulls: from here on TikTok publishes by itself."""
+    OUT = "out"
+    IN_INBOX = "inbox"
+    FAILED = "failed"
+    """Nothing is out; a new attempt may be made."""
+    UNCERTAIN = "uncertain"
+    """It cannot be known whether TikTok has accepted it; with a publish id TikTok can be asked again."""
 
-    :param clock: tells the time, in UTC.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimant:
+    """Who wants to publish: one try of one task instance.
+
+    :param task: the same for all tries of one task instance: dag id, run id, task id and map index.
+    :param try_number: a higher one takes over from a lower one at once.
+    :param try_id: of the process that runs this try alone. It may repeat its claim and keeps its generation.
     """
 
-    def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self._clock = clock
+    task: str
+    try_number: int
+    try_id: str
 
-    async def claim(self, conn_id: str, post_key: str, wish: PostClaim) -> Claimed:
-        """Ask for the right to publish; see ``Verdict``. Repeating it after a lost answer does no harm.
 
-        :raises AccountChangedError: the post was begun for another TikTok account.
-        :raises PostTakenError: a later try of the same task holds the lease.
-        :raises ConnectionSettingsError: the user's Connection cannot be read, lacks something, or names another app
-            or host than those that gave the token set.
-        """
-        app = await in_thread(read_app, conn_id, self._clock())
-        return await self._change(lambda session: changes.claim(session, app, post_key, wish, self._clock()))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostClaim:
+    """A wish to publish.
 
-    async def look(self, conn_id: str, post_key: str) -> PostRecord | None:
-        """Tell what is on record; None if nothing is."""
-        return await self._change(lambda session: changes.look(session, conn_id, post_key))
+    :param kind: ``video`` or later kinds.
+    :param fingerprint: of the media.
+    :param content: caption and settings, to tell later what differs.
+    :param origin: readable parts of the post key: ``dag_id``, ``run``, ``task_id``, ``map_index``.
+    """
 
-    async def write(self, conn_id: str, post_key: str, generation: int, step: PostStep) -> PostRecord:
-        """Write one step of the holder and renew the lease. Repeating it after a lost answer does no harm.
+    claimant: Claimant
+    kind: str
+    source: Source
+    fingerprint: str
+    content: Content
+    origin: Mapping[str, str] = field(default_factory=dict)
 
-        :param generation: of the claim; a lease that has ended is still good as long as nobody took over.
-        :raises PostTakenError: another try has taken the post over; this one must stop at once.
-        :raises PostStateError: the step is not possible from the state on record.
-        """
-        return await self._change(
-            lambda session: changes.write(session, conn_id, post_key, generation, step, self._clock())
-        )
 
-    async def settle(self, conn_id: str, post_key: str, settlement: Settlement) -> PostRecord:
-        """Write how an attempt has ended, and return what the post is then; see ``Settlement``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostRecord:
+    """What is on record of a post. It holds no secret in the clear.
 
-        :raises PostStateError: the post has no such attempt.
-        """
-        return await self._change(
-            lambda session: settling.settle(session, conn_id, post_key, settlement, self._clock())
-        )
+    :param generation: grows with every claim that takes the post over; every write names it.
+    :param lease_until: until then its holder alone may act; None if nobody holds it.
+    :param open_id: of the account at the first claim, else at the first intent.
+    :param fingerprint: of the last attempt's media, before the first attempt that of the claim.
+    :param content: what the last attempt asked for.
+    :param attempt: number of the last attempt, 0 before the first.
+    :param publish_id: of the last attempt, None before TikTok has given one.
+    :param size: bytes of the file; None for a pull.
+    :param sent_bytes: of the last attempt, acknowledged by TikTok.
+    :param sealed_upload_url: encrypted with a key derived from the client secret.
+    :param finishing_at: when the last byte may have left for the first time.
+    :param status: TikTok's last answer, as ``PostStatus`` fields; empty before there was one.
+    :param settled_by: who decided on the outcome where it was a person; else empty.
+    """
 
-    async def posts(
-        self, *, conn_id: str | None = None, state: PostState | None = None, limit: int = 1000
-    ) -> list[PostRecord]:
-        """Return posts, the last changed first.
+    conn_id: str
+    post_key: str
+    state: PostState
+    generation: int
+    kind: str
+    source: Source
+    fingerprint: str
+    content: Content = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
+    lease_until: datetime | None = None
+    open_id: str = ""
+    username: str = ""
+    attempt: int = 0
+    publish_id: str | None = None
+    size: int | None = None
+    chunk_size: int | None = None
+    sent_bytes: int = 0
+    sealed_upload_url: str | None = field(default=None, repr=False)
+    url_expires_at: datetime | None = None
+    finishing_at: datetime | None = None
+    profile_url: str = ""
+    status: Mapping[str, object] = field(default_factory=dict)
+    post_ids: tuple[str, ...] = ()
+    post_url: str | None = None
+    fail_reason: str = ""
+    settled_by: str = ""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
 
-        :param conn_id: of one account only.
-        :param state: in one state only.
-        :param limit: at most so many.
-        """
-        rows = select(PostRow).where(PostRow.state != changes.FORGOTTEN)
-        if conn_id is not None:
-            rows = rows.where(PostRow.conn_id == conn_id)
-        if state is not None:
-            rows = rows.where(PostRow.state == state)
-        rows = rows.order_by(PostRow.updated_at.desc(), PostRow.id.desc()).limit(limit)
-        return await self._change(lambda session: [changes.told(row) for row in session.scalars(rows)])
 
-    async def resolve(
-        self,
-        conn_id: str,
-        post_key: str,
-        *,
-        posted: bool,
-        actor: str,
-        post_id: str | None = None,
-        post_url: str | None = None,
-    ) -> PostRecord:
-        """Settle an uncertain post by what a person has seen; the audit log says who.
+class Verdict(StrEnum):
+    """What a claim has led to."""
 
-        :param posted: whether it is out; if not, the next try posts it.
-        :raises PostStateError: it is not uncertain, or not on record.
-        """
-        seen = Resolution(posted=posted, actor=actor, post_id=post_id, post_url=post_url)
-        return await self._change(
-            lambda session: settling.resolve(session, conn_id, post_key, seen, self._clock())
-        )
+    YOURS = "yours"
+    """The claimant holds the lease and goes on from the recorded state."""
+    THEIRS = "theirs"
+    """Somebody else is at it: join, by polling if there is a publish id and the state is FINISHING."""
+    SETTLED = "settled"
+    """OUT, IN_INBOX or UNCERTAIN: nothing may be sent."""
 
-    async def forget(self, conn_id: str, post_key: str, *, actor: str) -> PostRecord:
-        """Delete a record, so that the same post key can be posted again, and return what it was.
 
-        :raises PostStateError: the post is under way or uncertain, or not on record.
-        """
-        return await self._change(
-            lambda session: settling.forget(session, conn_id, post_key, self._clock(), actor=actor)
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """The answer to a claim, after which ``record.generation`` is the one to write with if it is ``YOURS``.
 
-    async def prune(self) -> int:
-        """Delete attempts older than 90 days; return how many. Outcomes are kept for good."""
-        return await self._change(lambda session: settling.prune(session, self._clock() - KEEP_ATTEMPTS))
+    :param retry_in: with ``THEIRS``: seconds until the lease ends at the latest.
+    """
 
-    async def _change(self, step: Callable[[Session], T]) -> T:
-        # In a thread: the database blocks, and the event loop also serves Airflow's heartbeats.
-        return await in_thread(change, step)
+    verdict: Verdict
+    record: PostRecord
+    retry_in: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intend:
+    """An init request is about to leave; begins a new attempt. From any state in which nothing can be out:
+    CLAIMED, FAILED, UPLOADING, and INTENDED of a file (an unused publish id publishes nothing).
+
+    :param open_id: of the TikTok account whose token is at hand; it stays with the post. Empty: not known.
+    :param intent_id: by it a repetition is known whose answer was lost: it begins nothing new.
+    """
+
+    source: Source
+    fingerprint: str
+    content: Content
+    open_id: str = ""
+    intent_id: str = field(default_factory=lambda: uuid4().hex, compare=False)
+    type: Literal["intend"] = "intend"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """TikTok has given a publish id. From INTENDED to UPLOADING, or with ``finishing`` to FINISHING; may be repeated.
+
+    :param finishing: the next request carries the last byte, or TikTok pulls already.
+    :param intent_id: of the ``Intend`` before it. By it the publish id of a pull is taken even if the post has been
+        taken over or settled meanwhile: nobody else can know it.
+    """
+
+    publish_id: str
+    finishing: bool
+    size: int | None = None
+    chunk_size: int | None = None
+    sealed_upload_url: str | None = field(default=None, repr=False)
+    url_expires_at: datetime | None = None
+    profile_url: str = ""
+    intent_id: str = ""
+    type: Literal["start"] = "start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """TikTok holds so many bytes. UPLOADING stays; with ``finishing`` the next request carries the last byte, and
+    the post is FINISHING. In FINISHING it may be written too: that chunk is sent again to the same publish id, or,
+    with all bytes of the file, TikTok has confirmed the last one.
+    """
+
+    sent_bytes: int
+    finishing: bool = False
+    type: Literal["progress"] = "progress"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renew:
+    """The holder is alive. In any state."""
+
+    type: Literal["renew"] = "renew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The holder gives its lease back; the state stays. In any state."""
+
+    type: Literal["release"] = "release"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail:
+    """Nothing of the attempt is out, for certain: init was refused, or a chunk was, and the last byte has certainly
+    not arrived. From INTENDED, UPLOADING, FINISHING or FAILED to FAILED.
+    """
+
+    reason: str
+    log_id: str = ""
+    type: Literal["fail"] = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Whether TikTok has accepted the post cannot be known. From INTENDED, UPLOADING or FINISHING to UNCERTAIN."""
+
+    reason: str
+    type: Literal["doubt"] = "doubt"
+
+
+PostStep = Intend | Start | Progress | Renew | Release | Fail | Doubt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What a person has seen of an uncertain post.
+
+    :param posted: whether it is out.
+    :param actor: who says so.
+    """
+
+    posted: bool
+    actor: str
+    post_id: str | None = None
+    post_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How an attempt ended, from whoever waited for it. It needs no lease: it names the publish id.
+
+    What is known for more certain counts: OUT beats IN_INBOX, which beats FAILED, which beats UNCERTAIN. Of two
+    equals the first counts, to which the second adds post ids. An earlier attempt that turns out to be OUT or
+    IN_INBOX makes the post so, whatever a later attempt is doing.
+
+    UNCERTAIN, as at the deadline of a task that waits along, does not count while another task may still be sending.
+
+    :param state: OUT, IN_INBOX, FAILED or UNCERTAIN.
+    :param task: of who has waited, as in ``Claimant``; it sends nothing any more.
+    """
+
+    publish_id: str
+    state: PostState
+    task: str = ""
+    status: Mapping[str, object] = field(default_factory=dict)
+    post_ids: tuple[str, ...] = ()
+    post_url: str | None = None
+    fail_reason: str = ""
+    log_id: str = ""

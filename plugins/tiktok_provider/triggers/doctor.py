@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from tiktok_provider.doctor.examination import examine_process
+from tiktok_provider.doctor.run import examine_process
 from tiktok_provider.triggers.events import hold_event
 
 

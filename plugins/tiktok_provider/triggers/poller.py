@@ -31,7 +31,7 @@ from tiktok_provider.exceptions import (
     UnreachableError,
 )
 from tiktok_provider.hooks.tiktok import AsyncSession, TikTokHook
-from tiktok_provider.publishing.polling import (
+from tiktok_provider.publishing.waiting.polling import (
     MINUTE_WINDOW,
     SHORTEST_PAUSE,
     Outcome,
@@ -45,11 +45,11 @@ from tiktok_provider.publishing.polling import (
     passes,
     polls_until,
 )
-from tiktok_provider.publishing.worker_poller import with_jitter
-from tiktok_provider.store.budget_state import LONGEST_HOLD
+from tiktok_provider.publishing.waiting.worker_poller import with_jitter
 from tiktok_provider.store.errors import StoreUnreachableError
-from tiktok_provider.triggers.allowance import WITHIN, Allowance, StoreBudget
+from tiktok_provider.store.rate_limits import LONGEST_HOLD
 from tiktok_provider.triggers.breaker import Breaker
+from tiktok_provider.triggers.rate_limit import WITHIN, Allowance, StoreBudget
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

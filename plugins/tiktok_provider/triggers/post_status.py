@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from tiktok_provider.publishing.polling import WaitFor, Watch
+from tiktok_provider.publishing.waiting.polling import WaitFor, Watch
 from tiktok_provider.triggers.events import hold_event
 from tiktok_provider.triggers.poller import outcome_of
 

@@ -3,10 +3,10 @@
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from tiktok_provider.database.services import Stores
 from tiktok_provider.exceptions import TikTokError
-from tiktok_provider.store.stores import Stores
-from tiktok_provider.store.wire import encode_error
-from tiktok_provider.web.store_api import store_routes
+from tiktok_provider.store.serialization import encode_error
+from tiktok_provider.web.store_routes import store_routes
 
 
 def build_application(stores: Stores) -> FastAPI:

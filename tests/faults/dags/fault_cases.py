@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.definitions.retry_policy import RetryAction, RetryDecision
 
-from tiktok_provider.operators.publish import TikTokPublishVideoOperator
+from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
 from tiktok_provider.retry import TikTokRetryPolicy
 from tiktok_provider.sensors.post_status import TikTokPostStatusSensor
 

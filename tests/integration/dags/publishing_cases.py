@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, task
 
 from tiktok_provider.operators.creator_info import TikTokCreatorInfoOperator
-from tiktok_provider.operators.publish import TikTokPublishVideoOperator
+from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
 from tiktok_provider.sensors.post_status import TikTokPostStatusSensor
 
 VIDEO = {"video": Param(type="string")}

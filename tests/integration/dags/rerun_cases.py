@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param, task
 
-from tiktok_provider.operators.publish import TikTokPublishVideoOperator
+from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
 
 # A slot for each day of a month that is over: only backfills make runs.
 MONTH: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.providers.standard.triggers.file import FileTrigger
 from airflow.sdk import DAG, BaseOperator, Context, Param
 
-from tiktok_provider.operators.publish import TikTokPublishVideoOperator
+from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
 from tiktok_provider.sensors.post_status import TikTokPostStatusSensor
 
 

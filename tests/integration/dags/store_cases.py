@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
-from tiktok_provider.store.client import open_async_store, open_store
+from tiktok_provider.hooks.store_access import open_async_store, open_store
 
 
 @task(retries=0)

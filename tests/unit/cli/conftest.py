@@ -18,8 +18,8 @@ from fastapi import FastAPI
 from sqlalchemy import delete, select
 
 from tests.unit.store.test_client import served
-from tiktok_provider.store.db import transaction
-from tiktok_provider.store.stores import Stores
+from tiktok_provider.database.services import Stores
+from tiktok_provider.database.session import transaction
 from tiktok_provider.web.application import build_application
 from tiktok_sandbox.client import App, Sandbox
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from tests.unit.cli.conftest import Person, Terminal, stored
 from tests.unit.conftest import CONN_ID, Creator
-from tiktok_provider.store.db import transaction
+from tiktok_provider.database.session import transaction
 
 
 def encrypt_anew(conn_id: str, column: str, value: str) -> None:

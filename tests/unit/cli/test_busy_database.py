@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.unit.cli.conftest import Person, Terminal, stored
 from tests.unit.conftest import CONN_ID, Creator
-from tiktok_provider.store import accounts
+from tiktok_provider.database.accounts import service as accounts
 
 WARNING = "Do not end this process"
 ALWAYS = 1000

@@ -10,9 +10,9 @@ from sqlalchemy import update
 
 from tests.unit.cli.conftest import Terminal, stored
 from tests.unit.conftest import CONN_ID, Creator
-from tiktok_provider.store.accounts import AccountStore
-from tiktok_provider.store.db import transaction
-from tiktok_provider.store.records import AccountRecord, NonceRecord
+from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.session import transaction
+from tiktok_provider.database.tables import AccountRecord, NonceRecord
 
 
 def refreshes(creator: Creator) -> int:

@@ -12,11 +12,11 @@ from sqlalchemy import text, update
 
 from tests.unit.cli.conftest import Ended, Terminal
 from tests.unit.conftest import CONN_ID, Creator
-from tests.unit.store.conftest import airflow_on
-from tiktok_provider.store.client import open_store
-from tiktok_provider.store.db import transaction
-from tiktok_provider.store.location import tls_context
-from tiktok_provider.store.tiktok_tls import tiktok_tls
+from tests.unit.databases import airflow_on
+from tiktok_provider.database.session import transaction
+from tiktok_provider.hooks.store_access import open_store
+from tiktok_provider.security.tls import tiktok_tls
+from tiktok_provider.store.address import tls_context
 
 IN_ORDER = [
     *("package", "API server", "tables", "Fernet key", "allowed hosts"),
@@ -237,7 +237,7 @@ def test_missing_tables_are_wrong_and_the_rest_goes_on(
 def test_a_server_with_another_secret_is_not_the_same_connection(
     healthy: Creator, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secret = "tiktok_provider.web.guard._client_secret"
+    secret = "tiktok_provider.web.store_auth._client_secret"
     monkeypatch.setattr(secret, lambda _conn_id: "fake-secret-of-the-server")
     done = terminal.run("doctor", CONN_ID)
     assert (done.code, results(done, "wrong")) == (1, ["same connection"])
@@ -247,7 +247,7 @@ def test_a_server_with_another_secret_is_not_the_same_connection(
 def test_a_connection_that_the_server_does_not_find_says_where_to_define_it(
     healthy: Creator, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tiktok_provider.web.guard._find", lambda _conn_id: None)
+    monkeypatch.setattr("tiktok_provider.web.store_auth._find", lambda _conn_id: None)
     done = terminal.run("doctor", CONN_ID)
     assert (done.code, results(done, "wrong")) == (1, ["same connection"])
     said = findings(done)["same connection"][1]

@@ -9,8 +9,8 @@ import pytest
 
 from tests.unit.cli.conftest import Terminal
 from tests.unit.conftest import CONN_ID, Creator, Task
-from tiktok_provider.operators.publish import TikTokPublishVideoOperator
-from tiktok_provider.publishing.uncertainty import UncertainPostError
+from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
+from tiktok_provider.publishing.waiting.uncertain import UncertainPostError
 
 INIT = "/v2/post/publish/video/init/"
 

@@ -14,8 +14,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from sqlalchemy import delete
 
 from tests.unit.conftest import CONN_ID, Creator
+from tiktok_provider.database.session import transaction
 from tiktok_provider.doctor.health import check_health
-from tiktok_provider.store.db import transaction
 
 DAGS = Path(__file__).resolve().parents[3] / "dags"
 

@@ -9,9 +9,9 @@ from airflow.models import Connection
 from sqlalchemy import select
 
 from tests.unit.conftest import CONN_ID, Creator
+from tiktok_provider.database.session import transaction
+from tiktok_provider.database.tables import AccountRecord
 from tiktok_provider.hooks.tiktok import TikTokHook
-from tiktok_provider.store.db import transaction
-from tiktok_provider.store.records import AccountRecord
 
 TOKEN = "/v2/oauth/token/"
 RANDOM_ID = "xYzAbC"

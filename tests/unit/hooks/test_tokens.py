@@ -7,8 +7,8 @@ import pytest
 
 from tiktok_provider.exceptions import ConnectionUnreadableError
 from tiktok_provider.hooks.tokens import SPREAD, Pause, Read, Steps, current_token
-from tiktok_provider.store.operations import Operation
-from tiktok_provider.store.tokens import Busy, TokenState
+from tiktok_provider.store.requests import Operation
+from tiktok_provider.store.token_sets import Busy, TokenState
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 EXPIRED = TokenState("mia", "mia.tokens", 1, NOW, NOW + timedelta(days=300), "open-id-of-mia", "")

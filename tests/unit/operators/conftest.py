@@ -13,5 +13,10 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch, creator: Creator) -> None:
     """Let the pauses between polls move the sandbox's clock instead of the real one."""
     creator.sandbox.freeze()
     still = SimpleNamespace(sleep=creator.sandbox.advance, time=time.time)
-    for module in ("api.drivers", "publishing.worker_poller", "publishing.work", "publishing.budget"):
+    for module in (
+        "api.drivers",
+        "publishing.waiting.worker_poller",
+        "publishing.session",
+        "publishing.rate_limit",
+    ):
         monkeypatch.setattr(f"tiktok_provider.{module}.time", still)

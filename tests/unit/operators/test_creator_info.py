@@ -6,7 +6,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from tests.unit.conftest import Creator, Task, use_up
 from tiktok_provider.exceptions import ApiError
 from tiktok_provider.operators.creator_info import TikTokCreatorInfoOperator
-from tiktok_provider.store.budget_state import Endpoint
+from tiktok_provider.store.rate_limits import Endpoint
 
 CREATOR_INFO = "/v2/post/publish/creator_info/query/"
 

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from tests.unit.conftest import CONN_ID, Creator, Task
 from tests.unit.store.test_client import served
+from tiktok_provider.database.services import Stores
 from tiktok_provider.operators.doctor import TikTokDoctorOperator
-from tiktok_provider.store.stores import Stores
 from tiktok_provider.triggers.doctor import TikTokDoctorTrigger
 from tiktok_provider.web.application import build_application
 

@@ -19,11 +19,11 @@ from tiktok_provider.exceptions import (
     PostInInboxError,
     PostUncertainError,
 )
-from tiktok_provider.operators.publish import TikTokPublishVideoOperator
-from tiktok_provider.publishing.polling import Outcome
+from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
+from tiktok_provider.publishing.waiting.polling import Outcome
 from tiktok_provider.retry import TikTokRetryPolicy
 from tiktok_provider.sensors.post_status import TikTokPostStatusSensor
-from tiktok_provider.store.budget_state import Endpoint
+from tiktok_provider.store.rate_limits import Endpoint
 
 STATUS = "/v2/post/publish/status/fetch/"
 

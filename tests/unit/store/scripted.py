@@ -9,9 +9,9 @@ import pytest
 from airflow.models.log import Log
 from sqlalchemy import select
 
+from tiktok_provider.database.session import transaction
 from tiktok_provider.exceptions import TikTokError
-from tiktok_provider.store.db import transaction
-from tiktok_provider.store.tokens import Busy, TokenState
+from tiktok_provider.store.token_sets import Busy, TokenState
 
 CONN_ID, SECRET = "tiktok_default", "fake-client-secret"
 STATE = TokenState(

@@ -13,9 +13,11 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
-from tests.unit.store.conftest import Mia
+from tests.unit.databases import Mia
 from tests.unit.store.scripted import CONN_ID, SECRET, STATE, ScriptedAccounts, audited, define
 from tiktok_provider.api.drivers import MAX_TRIES
+from tiktok_provider.database.in_process import AsyncInProcessStore, InProcessStore
+from tiktok_provider.database.services import Stores
 from tiktok_provider.exceptions import (
     Actor,
     ConnectionSettingsError,
@@ -24,24 +26,17 @@ from tiktok_provider.exceptions import (
     TikTokError,
     UnreachableError,
 )
-from tiktok_provider.store.client import (
-    AsyncHttpStore,
-    AsyncInProcessStore,
-    AsyncStore,
-    HttpStore,
-    InProcessStore,
-)
+from tiktok_provider.store.client import AsyncHttpStore, AsyncStore, HttpStore
 from tiktok_provider.store.errors import (
     AccountDeadError,
     AccountNotConnectedError,
     StoreBusyError,
     StoreNotReadyError,
 )
-from tiktok_provider.store.proof import ProofRefusedError
-from tiktok_provider.store.stores import Stores
-from tiktok_provider.store.tokens import Busy, TokenState
-from tiktok_provider.store.wire import StoreAnswerError
-from tiktok_provider.web import guard
+from tiktok_provider.store.serialization import StoreAnswerError
+from tiktok_provider.store.signing import ProofRefusedError
+from tiktok_provider.store.token_sets import Busy, TokenState
+from tiktok_provider.web import store_auth as guard
 from tiktok_provider.web.application import build_application
 
 

@@ -12,8 +12,8 @@ import pytest
 from tests.unit.conftest import CONN_ID, Creator
 from tiktok_provider.api.chunks import plan_chunks
 from tiktok_provider.api.posting import VideoPost, file_source, init_video
+from tiktok_provider.database.rate_limits.service import BudgetStore
 from tiktok_provider.hooks.tiktok import TikTokHook
-from tiktok_provider.store.budgets import BudgetStore
 from tiktok_provider.triggers.poller import Clock
 from tiktok_sandbox.client import Sandbox
 

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.unit.conftest import CONN_ID, Creator
-from tests.unit.operators.test_at_tiktok import go_over
+from tests.unit.operators.test_sent_posts import go_over
 from tests.unit.triggers.conftest import StartPost, Waits
 from tiktok_provider.hooks.tiktok import AsyncSession, TikTokHook
-from tiktok_provider.publishing.polling import Outcome, Watch
+from tiktok_provider.publishing.waiting.polling import Outcome, Watch
 from tiktok_provider.triggers import poller
 from tiktok_provider.triggers.poller import Clock, outcome_of
 

@@ -12,7 +12,7 @@ from airflow.triggers.base import TriggerEvent
 
 from tests.unit.conftest import CONN_ID, Creator
 from tests.unit.triggers.conftest import StartPost, Waits
-from tiktok_provider.publishing.polling import WaitFor
+from tiktok_provider.publishing.waiting.polling import WaitFor
 from tiktok_provider.triggers.post_status import TikTokPostStatusTrigger
 
 Fire = Callable[..., dict[str, Any]]
@@ -97,7 +97,7 @@ def test_it_goes_on_with_the_token_at_hand_while_the_store_is_away(
         if number == 2:
             address = f"http://127.0.0.1:{closed_port()}"
             monkeypatch.setenv("AIRFLOW__TIKTOK__STORE_URL", address)
-            monkeypatch.setattr("tiktok_provider.store.client.store_is_in_process", lambda: False)
+            monkeypatch.setattr("tiktok_provider.hooks.store_access.store_is_in_process", lambda: False)
 
     waits.before = go_away
     assert fire()["kind"] == "done"

@@ -15,14 +15,28 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from tests.unit.conftest import CONN_ID, Creator
-from tests.unit.store.posting import CONTENT, KEY, intend, out, start, wish
+from tests.unit.database.posts.posting import CONTENT, KEY, intend, out, start, wish
 from tests.unit.store.test_client import served
 from tiktok_provider.api.calls import Answer
-from tiktok_provider.store.budget_state import Cap, Endpoint, Granted, Wait
-from tiktok_provider.store.client import AsyncHttpStore, HttpStore, InProcessStore, Store
-from tiktok_provider.store.db import transaction
+from tiktok_provider.database.in_process import InProcessStore
+from tiktok_provider.database.services import Stores
+from tiktok_provider.database.session import transaction
+from tiktok_provider.store.client import AsyncHttpStore, HttpStore, Store
 from tiktok_provider.store.errors import AccountChangedError, PostStateError, PostTakenError
-from tiktok_provider.store.operations import (
+from tiktok_provider.store.posts import (
+    Claimed,
+    Doubt,
+    Fail,
+    PostRecord,
+    PostState,
+    PostStep,
+    Progress,
+    Release,
+    Renew,
+    Verdict,
+)
+from tiktok_provider.store.rate_limits import Cap, Endpoint, Granted, Wait
+from tiktok_provider.store.requests import (
     ROUTES,
     Operation,
     adapter,
@@ -36,21 +50,8 @@ from tiktok_provider.store.operations import (
     take_calls,
     write_post,
 )
-from tiktok_provider.store.post_state import (
-    Claimed,
-    Doubt,
-    Fail,
-    PostRecord,
-    PostState,
-    PostStep,
-    Progress,
-    Release,
-    Renew,
-    Verdict,
-)
-from tiktok_provider.store.proof import Proof, SignedRequest
-from tiktok_provider.store.stores import Stores
-from tiktok_provider.store.wire import decode, encode_error
+from tiktok_provider.store.serialization import decode, encode_error
+from tiktok_provider.store.signing import Proof, SignedRequest
 from tiktok_provider.web.application import build_application
 
 T = TypeVar("T")

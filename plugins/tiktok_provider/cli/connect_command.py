@@ -1,0 +1,94 @@
+"""What ``airflow tiktok connect`` does, step by step."""
+
+import sys
+import webbrowser
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from airflow.utils.platform import getuser
+
+from tiktok_provider.api.oauth import TokenSet
+from tiktok_provider.api.redirect_uri import platform_of, with_port
+from tiktok_provider.cli.redirect_server import RedirectCatcher
+from tiktok_provider.cli.terminal import finish, tell
+from tiktok_provider.cli.user_connection import account_in, find_or_draft
+from tiktok_provider.connect.authorization import Attempt, ConsentError
+from tiktok_provider.connect.flow import exchanged, other_account, unknown_account, username_of, with_open_id
+from tiktok_provider.database.accounts.service import AccountStore
+
+# Time enough to log in to TikTok, with a second factor too.
+PATIENCE = 600.0
+# Where nothing listens: the person copies the address.
+_PASTE_PORT = 8400
+
+
+def connect(args: Namespace) -> dict[str, Any]:
+    """Lead a person through the consent and keep the tokens; return what is told of the account.
+
+    :param args: of ``airflow tiktok connect``.
+    :raises TikTokError: with the sentence to print. Nothing is stored then.
+    """
+    is_desktop = platform_of(args.redirect_uri) == "desktop"
+    connection, is_new = find_or_draft(args)
+    account = account_in(connection)
+    known = _known_open_id(args.conn_id)
+    listens = is_desktop and args.redirect_uri.startswith("http:") and not args.paste
+    with _redirects(args.redirect_uri, listens=listens) as (redirect_uri, wait):
+        attempt = Attempt(redirect_uri)
+        _show(
+            attempt.page(account, args.scopes, switch_account=args.switch_account),
+            # Who pastes has the browser elsewhere.
+            browse=not (args.no_browser or args.paste),
+        )
+        code = wait(attempt)
+    tokens = finish(exchanged(account, code, attempt, actor=getuser(), report=tell))
+    tokens = with_open_id(account, tokens, report=tell)
+    if known and tokens.open_id != known and not args.switch_account:
+        raise other_account(args.conn_id) if tokens.open_id else unknown_account(args.conn_id)
+    username = username_of(account, tokens, report=tell)
+    draft = connection if is_new else None
+    state = finish(
+        AccountStore().connect(args.conn_id, tokens, actor=getuser(), username=username, draft=draft)
+    )
+    _warn_of_missing_scopes(args.scopes, tokens)
+    return {**asdict(state), "username": username, "made_connection": is_new}
+
+
+@contextmanager
+def _redirects(redirect_uri: str, *, listens: bool) -> Iterator[tuple[str, Callable[[Attempt], str]]]:
+    """Yield the redirect URI of this attempt, and what waits for the code."""
+    if not listens:
+        yield with_port(redirect_uri, _PASTE_PORT), _pasted
+        return
+    with RedirectCatcher(redirect_uri) as catcher:
+        yield catcher.redirect_uri, lambda attempt: catcher.wait(attempt.code_in, PATIENCE)
+
+
+def _show(page: str, *, browse: bool) -> None:
+    tell(f"The owner of the TikTok account opens this address and consents:\n\n{page}\n")
+    if browse:
+        webbrowser.open(page)
+
+
+def _pasted(attempt: Attempt) -> str:
+    tell(
+        f"TikTok then leads to {attempt.redirect_uri}, which need not load. Copy its whole address from the browser,"
+        " paste it here and press Enter:"
+    )
+    line = sys.stdin.readline()
+    if not line.strip():
+        raise ConsentError("No address was pasted. Begin anew.")
+    return attempt.code_in(line)
+
+
+def _known_open_id(conn_id: str) -> str:
+    accounts = finish(AccountStore().accounts())
+    return next((account.open_id for account in accounts if account.conn_id == conn_id), "")
+
+
+def _warn_of_missing_scopes(wanted: list[str], tokens: TokenSet) -> None:
+    if missing := sorted(set(wanted) - set(tokens.scope.split(","))):
+        tell(f"Not granted: {', '.join(missing)}. Connect again to grant it.")

@@ -1,0 +1,170 @@
+"""What ``airflow tiktok posts``, ``resolve`` and ``forget`` do, step by step."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+
+from airflow.utils.platform import getuser
+
+from tiktok_provider.cli.post_address import post_in
+from tiktok_provider.cli.terminal import finish, tell
+from tiktok_provider.database.posts.service import PostStore
+from tiktok_provider.exceptions import TikTokError
+from tiktok_provider.store.errors import PostStateError
+from tiktok_provider.store.posts import PostRecord, PostState
+
+Row = Mapping[str, object]
+
+_WHAT_REMAINS = {
+    PostState.OUT: "On TikTok it stays out{link}: the next run of its task posts it a second time.",
+    PostState.IN_INBOX: "It stays in the creator's inbox: the next run of its task sends it a second time.",
+}
+_TOLD = (
+    *("conn_id", "username", "post_key", "kind", "source", "state", "attempt", "publish_id"),
+    *("post_ids", "post_url", "created_at", "updated_at", "fail_reason", "settled_by"),
+)
+# Refused without a question; the store says why.
+_NEVER_FORGOTTEN = (PostState.UNCERTAIN, PostState.FINISHING)
+
+
+class NotConfirmedError(TikTokError):
+    """A person did not agree. Nothing was changed."""
+
+
+def posts(args: Namespace) -> Sequence[Row]:
+    """Return the posts on record, the last changed first; says so if there are more."""
+    state = PostState(args.state) if args.state else None
+    # One more, to know whether there are more.
+    found = finish(PostStore().posts(conn_id=args.conn_id, state=state, limit=args.limit + 1))
+    if len(found) > args.limit:
+        tell(f"These are the last {args.limit} only: raise --limit for more.")
+    return [row(record, args.output) for record in found[: args.limit]]
+
+
+def resolve(args: Namespace) -> Row:
+    """Settle an uncertain post by what a person has seen, and tell what comes next.
+
+    :raises PostAddressError: what is behind ``--posted`` is no post of this account.
+    :raises PostStateError: the post is not uncertain, or not on record.
+    """
+    store = PostStore()
+    post_id = post_url = None
+    if args.posted:
+        post_id, post_url = post_in(args.posted, _look(store, args))
+    work = store.resolve(
+        args.conn_id,
+        args.post_key,
+        posted=not args.not_posted,
+        actor=getuser(),
+        post_id=post_id,
+        post_url=post_url,
+    )
+    record = finish(work)
+    comes_next = "posts it anew" if args.not_posted else "returns this post and sends nothing"
+    tell(f"Clear {_task(record)} now: it {comes_next}.")
+    return row(record, args.output)
+
+
+def forget(args: Namespace) -> Row:
+    """Delete a record, after a question, and return what it was.
+
+    :raises NotConfirmedError: the person did not agree, or the record has changed meanwhile.
+    :raises PostStateError: the post is under way or uncertain, or not on record.
+    """
+    store = PostStore()
+    record = _look(store, args)
+    if record.state not in _NEVER_FORGOTTEN:
+        link = f" ({record.post_url})" if record.post_url else ""
+        remains = _WHAT_REMAINS.get(record.state, "The next run of its task posts it.")
+        tell(
+            f"Post {record.post_key!r} of {_account(record)} is '{record.state}'. {remains.format(link=link)}"
+        )
+        if not args.yes:
+            _ask()
+        _refuse_changes(record, _look(store, args))
+    return row(finish(store.forget(args.conn_id, args.post_key, actor=getuser())), args.output)
+
+
+def row(record: PostRecord, output: str) -> Row:
+    """Return what is told of a post: all of it to programs, one line to pipes, few columns to terminals."""
+    if output == "table":
+        return _block(record)
+    return _line(record) if output == "plain" else _full(record)
+
+
+def _full(record: PostRecord) -> Row:
+    told = {name: getattr(record, name) for name in _TOLD}
+    origin = {name: record.origin.get(name, "") for name in ("dag_id", "run", "task_id", "map_index")}
+    return {**told, **origin}
+
+
+def _line(record: PostRecord) -> Row:
+    return {
+        "account": _account(record),
+        "post_key": record.post_key,
+        "from": " / ".join(_origin(record.origin)),
+        "state": record.state,
+        "publish_id": record.publish_id,
+        "post": record.post_url or record.post_ids,
+        "attempt": record.attempt,
+        "updated_at": record.updated_at,
+        "fail_reason": record.fail_reason,
+    }
+
+
+def _block(record: PostRecord) -> Row:
+    """Few columns, so that keys, ids and links stay whole, to be copied, on a terminal of 145 characters."""
+    settled = f"settled by {record.settled_by}" if record.settled_by else ""
+    columns = {
+        "post": (_account(record), record.post_key),
+        "from": _origin(record.origin),
+        "state": (
+            record.state,
+            f"attempt {record.attempt}",
+            settled,
+            f"{record.updated_at:%Y-%m-%d %H:%M:%S} UTC",
+        ),
+        "at_tiktok": (record.publish_id, record.post_url or ", ".join(record.post_ids), record.fail_reason),
+    }
+    return {name: "\n".join(line for line in lines if line) for name, lines in columns.items()}
+
+
+def _look(store: PostStore, args: Namespace) -> PostRecord:
+    record = finish(store.look(args.conn_id, args.post_key))
+    if record is None:
+        raise PostStateError(
+            f"There is no record of a post {args.post_key!r} of connection {args.conn_id!r}: airflow tiktok posts"
+            " lists all."
+        )
+    return record
+
+
+def _ask() -> None:
+    tell("Forget it? Type y and press Enter:")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise NotConfirmedError("Nothing was forgotten.")
+
+
+def _refuse_changes(seen: PostRecord, found: PostRecord) -> None:
+    """What was out meanwhile would be posted twice."""
+    if (seen.generation, seen.state) != (found.generation, found.state):
+        raise NotConfirmedError(
+            f"A task has taken the post up meanwhile, it is '{found.state}' now. Nothing was forgotten: begin anew."
+        )
+
+
+def _account(record: PostRecord) -> str:
+    return f"{record.conn_id} @{record.username}" if record.username else record.conn_id
+
+
+def _task(record: PostRecord) -> str:
+    origin = record.origin
+    if "task_id" not in origin:
+        return "its task"
+    return f"task {origin['task_id']!r} of DAG {origin.get('dag_id')!r}, {origin.get('run')}"
+
+
+def _origin(origin: Mapping[str, str]) -> Sequence[str]:
+    index = origin.get("map_index", "-1")
+    task = origin.get("task_id", "") + ("" if index == "-1" else f"[{index}]")
+    return [part for part in (origin.get("dag_id"), origin.get("run"), task) if part]

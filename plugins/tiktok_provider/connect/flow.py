@@ -1,0 +1,100 @@
+"""From the code of a redirect to tokens and the account that they belong to."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx
+
+from tiktok_provider.api.accounts import creator_info, user_info
+from tiktok_provider.api.calls import Call
+from tiktok_provider.api.drivers import TIMEOUT, SyncDriver
+from tiktok_provider.api.oauth import TokenSet, exchange_code
+from tiktok_provider.connect.authorization import Attempt, ConsentError
+from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.accounts.token_endpoint import call_tiktok
+from tiktok_provider.exceptions import TikTokError
+from tiktok_provider.hooks.connection import Account
+from tiktok_provider.security.masking import mask
+from tiktok_provider.security.redaction import redact
+
+T = TypeVar("T")
+# Says something to the person who connects the account.
+Report = Callable[[str], object]
+
+
+async def exchanged(account: Account, code: str, attempt: Attempt, *, actor: str, report: Report) -> TokenSet:
+    """Exchange the code of a redirect for tokens, which are masked from here on.
+
+    :param actor: who connects, for the audit log.
+    :raises TikTokError: TikTok refuses the code or the client secret; the audit log says so.
+    """
+    mask(code, attempt.verifier)
+    call = exchange_code(
+        account.client_key, account.client_secret, code, attempt.redirect_uri, attempt.verifier
+    )
+    try:
+        tokens = await call_tiktok(account.base_url, call)
+    except TikTokError as error:
+        redact(error, account.client_secret, code, attempt.verifier)
+        await _noted(account.conn_id, error, actor, report)
+        raise
+    mask(tokens.access_token, tokens.refresh_token)
+    return tokens
+
+
+async def _noted(conn_id: str, error: TikTokError, actor: str, report: Report) -> None:
+    """Write a refusal to the audit log; where that fails, the refusal itself still is what the person must know."""
+    try:
+        await AccountStore().note_refused_connect(conn_id, error, actor=actor)
+    except TikTokError as fault:
+        report(f"The audit log could not be told: {fault}")
+
+
+def with_open_id(account: Account, tokens: TokenSet, *, report: Report) -> TokenSet:
+    """Ask whose tokens these are if TikTok's answer does not say so."""
+    if tokens.open_id or "user.info.basic" not in tokens.scope.split(","):
+        return tokens
+    try:
+        return tokens.model_copy(
+            update={"open_id": _asked(account, tokens, user_info(("open_id",))).open_id or ""}
+        )
+    except TikTokError as error:
+        report(f"The account's open id is not known yet: {error}")
+        return tokens
+
+
+def username_of(account: Account, tokens: TokenSet, *, report: Report) -> str:
+    """Ask for the @handle; links to posts need it, nothing else does."""
+    if "video.publish" not in tokens.scope.split(","):
+        return ""
+    try:
+        return _asked(account, tokens, creator_info()).creator_username
+    except TikTokError as error:
+        report(f"The account's name is not known yet: {error}")
+        return ""
+
+
+def _asked(account: Account, tokens: TokenSet, call: Call[T]) -> T:
+    with httpx.Client(base_url=account.base_url, timeout=TIMEOUT) as client:
+        try:
+            return SyncDriver(client, lambda spent: None if spent else tokens.access_token).run(call)
+        except TikTokError as error:
+            redact(error, tokens.access_token)
+            raise
+
+
+def other_account(conn_id: str) -> ConsentError:
+    """Return the error of a consent by another TikTok account than the Connection's."""
+    return ConsentError(
+        f"Connection {conn_id!r} belongs to another TikTok account than the one that has consented, so it stays as"
+        " it is. Log out of TikTok in the browser and begin anew, or use --switch-account if the connection shall go"
+        " over to the other account."
+    )
+
+
+def unknown_account(conn_id: str) -> ConsentError:
+    """Return the error of a consent of which TikTok does not say whose it is."""
+    return ConsentError(
+        f"TikTok did not say which account has consented, so connection {conn_id!r} stays as it is. Begin anew with"
+        " the scope user.info.basic, or use --switch-account if you are sure that it is the right one."
+    )

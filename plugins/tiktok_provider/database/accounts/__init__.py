@@ -1,0 +1,1 @@
+"""Accounts: their connections, token sets and refreshes."""

@@ -1,0 +1,344 @@
+"""What happens to an account, each as one step within a transaction; ``accounts`` runs them around the calls.
+
+A step that must be committed and yet end in an error returns the error instead of raising it.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tiktok_provider.database.accounts import refresh_lease as leases
+from tiktok_provider.database.accounts.connections import (
+    TikTokApp,
+    check_origin,
+    has_tokens,
+    is_stored,
+    read_tokens,
+    wipe_first_set,
+    wipe_tokens,
+    write_tokens,
+)
+from tiktok_provider.database.accounts.refresh_lease import Lease
+from tiktok_provider.database.session import audit
+from tiktok_provider.database.tables import AccountRecord
+from tiktok_provider.exceptions import (
+    ApiError,
+    ConnectionSettingsError,
+    ConnectionUnreadableError,
+    TikTokError,
+)
+from tiktok_provider.store.errors import AccountDeadError, not_connected, unknown_account
+from tiktok_provider.store.token_sets import (
+    Busy,
+    Disconnected,
+    StoredTokens,
+    TokenState,
+    tokens_conn_id,
+)
+
+STORE = "tiktok store"
+# How many first sets are remembered: an API server that still has an older one must not bring it back.
+_REMEMBERED_FIRST_SETS = 10
+
+Outcome = TokenState | Busy | TikTokError
+
+
+def look(session: Session, app: TikTokApp, now: datetime) -> Outcome:
+    """Tell where the token set is; a first set that was not seen before becomes it."""
+    record = account_of(session, app, now)
+    return _told(record) if record else not_connected(app.conn_id)
+
+
+def begin_refresh(session: Session, app: TikTokApp, seen_generation: int, now: datetime) -> Outcome | Lease:
+    """Take the lease, unless there is a newer set already, or somebody else has it."""
+    record = account_of(session, app, now)
+    if record is None:
+        return not_connected(app.conn_id)
+    if record.dead_at or record.generation != seen_generation:
+        return _told(record)
+    if busy := leases.wait_for(record, now):
+        return busy
+    tokens = read_tokens(session, app.conn_id, now)
+    if tokens is None or not tokens.refresh_token:
+        return not_connected(app.conn_id)
+    return leases.take(record, tokens, now)
+
+
+def keep(session: Session, app: TikTokApp, lease: Lease, tokens: StoredTokens, now: datetime) -> Outcome:
+    """Write the set that TikTok gave, lease or not, unless a person or a set that lives longer came between."""
+    record = session.get(AccountRecord, app.conn_id) or _new_record(session, app.conn_id)
+    overtaken = record.generation != lease.generation and (
+        record.settled_generation > lease.generation or not tokens.outlives(record.access_expires_at)
+    )
+    if not overtaken:
+        _write(session, record, app, tokens, now)
+    leases.finish(record, lease, now)
+    outcome = "overtaken" if overtaken else "new token set"
+    audit(
+        session,
+        "tiktok_refresh",
+        actor=STORE,
+        conn_id=app.conn_id,
+        outcome=outcome,
+        generation=record.generation,
+    )
+    return _told(record)
+
+
+def refuse(session: Session, app: TikTokApp, lease: Lease, error: ApiError, now: datetime) -> Outcome:
+    """Judge an ``invalid_grant``: overtaken by a newer set, suspect, or the end of the account."""
+    record = session.get(AccountRecord, app.conn_id)
+    if record is None:
+        return not_connected(app.conn_id)
+    if record.generation != lease.generation:
+        leases.give_back(record, lease, now)
+        return _told(record)
+    suspect = leases.is_suspect(record, lease, now)
+    leases.give_back(record, lease, now, leases.PAUSE_WHEN_SUSPECT if suspect else leases.PAUSE_AFTER_FAILURE)
+    _note_failure(session, record, error, now, suspect=suspect)
+    if suspect:
+        return Busy(leases.PAUSE_WHEN_SUSPECT.total_seconds())
+    record.dead_at = now
+    record.last_error = f"{_reconnect(record)} {record.last_error}"
+    return AccountDeadError(record.last_error)
+
+
+def fail(session: Session, app: TikTokApp, lease: Lease, error: TikTokError, now: datetime) -> None:
+    """Note a refresh that failed for another reason, and pause before the next one."""
+    record = session.get(AccountRecord, app.conn_id)
+    if record is not None:
+        leases.finish(record, lease, now, leases.PAUSE_AFTER_FAILURE)
+        _note_failure(session, record, error, now, suspect=False)
+
+
+def connect(session: Session, app: TikTokApp, tokens: StoredTokens, actor: str, now: datetime) -> Outcome:
+    """Take the set of a new consent, whatever there was before."""
+    record = session.get(AccountRecord, app.conn_id) or _new_record(session, app.conn_id)
+    if not tokens.username and tokens.open_id == record.open_id:
+        tokens = replace(tokens, username=record.username)
+    _settle(session, record, app, tokens, now)
+    _audit_connect(session, record, actor, "consent")
+    return _told(record)
+
+
+def disconnect(
+    session: Session,
+    conn_id: str,
+    seen: StoredTokens | None,
+    actor: str,
+    problem: TikTokError | None,
+    now: datetime,
+) -> Disconnected:
+    """Wipe the token set, and the first set where the store can reach it.
+
+    :param seen: the first set that Airflow finds, wherever it comes from.
+    :param problem: why TikTok has not taken the access away.
+    :raises ConnectionSettingsError: there is neither an account nor a Connection of this id.
+    """
+    record = session.get(AccountRecord, conn_id)
+    if record is None and isinstance(problem, ConnectionUnreadableError) and not is_stored(session, conn_id):
+        raise unknown_account(conn_id)
+    record = record or _new_record(session, conn_id)
+    open_id = record.open_id
+    wipe_tokens(session, conn_id)
+    remains = _first_set_remains(session, record, seen, now)
+    record.generation += 1
+    record.settled_generation = record.generation
+    record.access_expires_at = record.refresh_expires_at = record.refreshed_at = None
+    record.open_id = record.username = record.scope = ""
+    record.dead_at = record.last_error = record.last_error_at = None
+    audit(
+        session,
+        "tiktok_disconnect",
+        actor=actor,
+        conn_id=conn_id,
+        open_id=open_id,
+        revoked="no" if problem else "yes",
+    )
+    return Disconnected(
+        conn_id=conn_id,
+        revoked=problem is None,
+        problem=str(problem or ""),
+        first_set_remains=remains,
+    )
+
+
+def _first_set_remains(
+    session: Session, record: AccountRecord, seen: StoredTokens | None, now: datetime
+) -> bool:
+    """Wipe the first set in the metadata database; return whether there is another one, or may be."""
+    _remember_first_set(record, seen)
+    try:
+        wiped = wipe_first_set(session, record.conn_id, now)
+    except ConnectionUnreadableError:
+        # Nobody can tell what is in there.
+        return True
+    _remember_first_set(record, wiped)
+    return seen is not None and (wiped is None or wiped.fingerprint != seen.fingerprint)
+
+
+def account_of(session: Session, app: TikTokApp, now: datetime) -> AccountRecord | None:
+    """Return the account's record, after a look at what a person may have connected; None without a token set.
+
+    :raises ConnectionSettingsError: the token set is not of the app, or the host, that the Connection names; or the
+        first set is another account's, too.
+    """
+    record = session.get(AccountRecord, app.conn_id)
+    if tokens := _adoptable(session, app, record, now):
+        if tokens.refresh_token:
+            _check_not_shared(session, app.conn_id, tokens)
+        record = record or _new_record(session, app.conn_id)
+        _settle(session, record, app, _to_be_named(tokens, now), now)
+        _audit_connect(session, record, STORE, "first set")
+        return record
+    if record is None or record.access_expires_at is None or not has_tokens(session, app.conn_id):
+        return None
+    check_origin(session, app)
+    return record
+
+
+def _adoptable(
+    session: Session, app: TikTokApp, record: AccountRecord | None, now: datetime
+) -> StoredTokens | None:
+    """Return a token set that a person put into a Connection and that was not seen before."""
+    first_set = app.first_set
+    if record is None:
+        # After the loss of our tables alone, the set that was kept beside them is newer than the first one.
+        kept = read_tokens(session, app.conn_id, now)
+        if kept is None or (first_set and not kept.outlives(first_set.access_expires_at)):
+            return first_set
+        check_origin(session, app)
+        return kept
+    if first_set is None or first_set.fingerprint in record.first_set_hashes.split():
+        return None
+    return first_set if first_set.refresh_token or record.access_expires_at is None else None
+
+
+def _to_be_named(tokens: StoredTokens, now: datetime) -> StoredTokens:
+    """Let a set that does not say whose it is be refreshed before its first use: TikTok's answer says it.
+
+    Else a post that was begun for one account could go out on another, after a person has brought that one's tokens.
+    """
+    if tokens.open_id or not tokens.refresh_token:
+        return tokens
+    return replace(tokens, access_expires_at=min(tokens.access_expires_at, now))
+
+
+def _check_not_shared(session: Session, conn_id: str, first_set: StoredTokens) -> None:
+    """Refuse a set that another Connection has brought: of two who refresh it, each ends the other's tokens.
+
+    A record without a token set is that of a disconnected account, which refreshes nothing.
+    """
+    other = session.scalar(
+        select(AccountRecord.conn_id)
+        .where(AccountRecord.conn_id != conn_id, AccountRecord.access_expires_at.is_not(None))
+        .where(AccountRecord.first_set_hashes.contains(first_set.fingerprint))
+        .order_by(AccountRecord.conn_id)
+    )
+    if other is not None:
+        raise ConnectionSettingsError(
+            f"Connection {conn_id!r} has the same first token set as connection {other!r}, which refreshes it:"
+            " two connections would end each other's tokens. Have one connection for one TikTok account and use"
+            f" {other!r}, or connect this one by itself: airflow tiktok connect {conn_id}"
+        )
+
+
+def _new_record(session: Session, conn_id: str) -> AccountRecord:
+    record = AccountRecord(
+        conn_id=conn_id,
+        generation=0,
+        settled_generation=0,
+        first_set_hashes="",
+        open_id="",
+        username="",
+        scope="",
+    )
+    session.add(record)
+    return record
+
+
+def _settle(
+    session: Session, record: AccountRecord, app: TikTokApp, tokens: StoredTokens, now: datetime
+) -> None:
+    """Write a set that a person brought: refreshes under way no longer count."""
+    _remember_first_set(record, app.first_set)
+    _write(session, record, app, tokens, now)
+    record.settled_generation = record.generation
+    leases.clear(record)
+
+
+def _write(
+    session: Session, record: AccountRecord, app: TikTokApp, tokens: StoredTokens, now: datetime
+) -> None:
+    record.generation += 1
+    record.access_expires_at = tokens.access_expires_at
+    record.refresh_expires_at = tokens.refresh_expires_at
+    record.open_id, record.username, record.scope = tokens.open_id, tokens.username, tokens.scope
+    record.refreshed_at = now
+    record.dead_at = record.last_error = record.last_error_at = None
+    write_tokens(session, app, tokens, record.generation)
+
+
+def _remember_first_set(record: AccountRecord, first_set: StoredTokens | None) -> None:
+    if first_set is not None and first_set.fingerprint not in (seen := record.first_set_hashes.split()):
+        record.first_set_hashes = " ".join([*seen, first_set.fingerprint][-_REMEMBERED_FIRST_SETS:])
+
+
+def _told(record: AccountRecord) -> TokenState | TikTokError:
+    if record.dead_at:
+        return AccountDeadError(record.last_error or _reconnect(record))
+    if record.access_expires_at is None or record.refresh_expires_at is None:
+        return not_connected(record.conn_id)
+    return TokenState(
+        conn_id=record.conn_id,
+        tokens_conn_id=tokens_conn_id(record.conn_id),
+        generation=record.generation,
+        access_expires_at=record.access_expires_at,
+        refresh_expires_at=record.refresh_expires_at,
+        open_id=record.open_id,
+        scope=record.scope,
+    )
+
+
+def _note_failure(
+    session: Session, record: AccountRecord, error: TikTokError, now: datetime, *, suspect: bool
+) -> None:
+    record.last_error, record.last_error_at = str(error), now
+    audit_failure(session, record.conn_id, error, STORE, suspect=suspect)
+
+
+def audit_failure(
+    session: Session, conn_id: str, error: TikTokError, actor: str, *, suspect: bool = False
+) -> None:
+    """Write to the audit log that TikTok gave no token set, without its words."""
+    audit(
+        session,
+        "tiktok_token_failure",
+        actor=actor,
+        conn_id=conn_id,
+        error=error.code if isinstance(error, ApiError) else type(error).__name__,
+        log_id=error.log_id if isinstance(error, ApiError) else None,
+        suspect="yes" if suspect else None,
+    )
+
+
+def _audit_connect(session: Session, record: AccountRecord, actor: str, source: str) -> None:
+    audit(
+        session,
+        "tiktok_connect",
+        actor=actor,
+        conn_id=record.conn_id,
+        source=source,
+        open_id=record.open_id,
+        generation=record.generation,
+    )
+
+
+def _reconnect(record: AccountRecord) -> str:
+    name = f"@{record.username}" if record.username else f"with open id {record.open_id or 'unknown'}"
+    return (
+        f"The owner of the TikTok account {name} must connect it again: airflow tiktok connect {record.conn_id}"
+        f" (or put a new token set into the extra of connection {record.conn_id!r})."
+    )

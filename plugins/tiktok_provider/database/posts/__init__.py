@@ -1,0 +1,1 @@
+"""Posts: who may publish them, and how they end."""

@@ -1,0 +1,202 @@
+"""How posts end: what TikTok told, what a person decided, and what is forgotten. Steps within a transaction."""
+
+import logging
+from datetime import datetime, timedelta
+from shlex import quote
+
+from sqlalchemy import CursorResult, delete, select
+from sqlalchemy.orm import Session
+
+from tiktok_provider.database.accounts.transitions import STORE
+from tiktok_provider.database.posts.transitions import (
+    FORGOTTEN,
+    bring_back,
+    end_attempt,
+    find,
+    last_attempt,
+    state_error,
+    tell_doubt,
+    told,
+)
+from tiktok_provider.database.session import audit
+from tiktok_provider.database.tables import AttemptRow, PostRow
+from tiktok_provider.store.errors import PostStateError
+from tiktok_provider.store.posts import PostRecord, PostState, Resolution, Settlement
+
+log = logging.getLogger(__name__)
+
+# After the operators' usual deadline a person may decide, too; a word of TikTok still counts more.
+GIVEN_UP = timedelta(hours=24)
+
+# What is known for more certain, or weighs more, beats what stands before it.
+_RANK = (PostState.UNCERTAIN, PostState.FAILED, PostState.IN_INBOX, PostState.OUT)
+
+
+def settle(
+    session: Session, conn_id: str, post_key: str, settlement: Settlement, now: datetime
+) -> PostRecord:
+    """Write how an attempt has ended; without a change if that is known already.
+
+    :raises PostStateError: the post has no such attempt, or its state is no outcome.
+    """
+    row = _found(session, conn_id, post_key)
+    if settlement.state not in _RANK:
+        raise state_error(row, f"{str(settlement.state)!r} is no outcome")
+    attempt = _attempt_of(session, row, settlement.publish_id)
+    if _is_rash(row, settlement, now):
+        return told(row)
+    is_news = attempt is not None and _beats(settlement.state, attempt.outcome)
+    if attempt is not None and is_news:
+        end_attempt(attempt, settlement.state, now, reason=settlement.fail_reason, log_id=settlement.log_id)
+    if row.publish_id == settlement.publish_id:
+        _settle_current(session, row, settlement, now)
+    elif is_news:
+        _settle_earlier(session, row, settlement, now)
+    return told(row)
+
+
+def resolve(session: Session, conn_id: str, post_key: str, seen: Resolution, now: datetime) -> PostRecord:
+    """Write what a person knows of an uncertain post.
+
+    :raises PostStateError: it is not uncertain.
+    """
+    row = _found(session, conn_id, post_key)
+    if row.state != PostState.UNCERTAIN and not _is_lost(row, now):
+        raise state_error(row, "only an uncertain post can be resolved")
+    row.state = PostState.OUT if seen.posted else PostState.FAILED
+    # A try that stood still all the while is refused from here on.
+    row.generation += 1
+    row.status, row.settled_by = {}, seen.actor
+    row.fail_reason = "" if seen.posted else f"not posted, says {seen.actor}"
+    if seen.posted:
+        row.post_ids, row.post_url = [seen.post_id] if seen.post_id else [], seen.post_url
+    row.lease_until, row.updated_at = None, now
+    if (attempt := last_attempt(session, row)) is not None:
+        end_attempt(attempt, row.state, now, reason=row.fail_reason)
+    _audit(session, row, "tiktok_post_resolved", actor=seen.actor, outcome=row.state, post_id=seen.post_id)
+    return told(row)
+
+
+def forget(session: Session, conn_id: str, post_key: str, now: datetime, *, actor: str) -> PostRecord:
+    """Delete a post's record and its attempts, and return what it was. Under its key can then be posted again.
+
+    :raises PostStateError: it is under way, or uncertain.
+    """
+    row = _found(session, conn_id, post_key)
+    command = (
+        f"airflow tiktok resolve {quote(conn_id)} {quote(post_key)} --posted [POST_ID|URL] | --not-posted"
+    )
+    if row.state == PostState.UNCERTAIN or _is_lost(row, now):
+        raise state_error(row, f"forgetting it could post it twice. Look at the account, then: {command}")
+    if row.state == PostState.FINISHING:
+        raise state_error(row, "TikTok may be publishing it now. Let its task wait for the outcome")
+    if row.state in (PostState.CLAIMED, PostState.INTENDED, PostState.UPLOADING) and _is_held(row, now):
+        raise state_error(row, f"a task is at it until {row.lease_until:%H:%M:%S} UTC. Stop that task first")
+    record = told(row)
+    session.execute(delete(AttemptRow).where(AttemptRow.post_id == row.id))
+    _wipe(row, now)
+    _audit(session, row, "tiktok_post_forgotten", actor=actor, outcome=record.state)
+    return record
+
+
+def prune(session: Session, before: datetime) -> int:
+    """Delete the attempts that began before a time; outcomes stay for good."""
+    result = session.execute(delete(AttemptRow).where(AttemptRow.started_at < before))
+    return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+def _found(session: Session, conn_id: str, post_key: str) -> PostRow:
+    row = find(session, conn_id, post_key)
+    if row is None:
+        raise PostStateError(
+            f"There is no record of a post {post_key!r} of connection {conn_id!r}: airflow tiktok posts lists all."
+        )
+    return row
+
+
+def _attempt_of(session: Session, row: PostRow, publish_id: str) -> AttemptRow | None:
+    attempt = session.scalar(
+        select(AttemptRow).where(AttemptRow.post_id == row.id, AttemptRow.publish_id == publish_id)
+    )
+    if attempt is None and row.publish_id != publish_id:
+        raise state_error(row, f"no attempt of it has the publish id {publish_id}")
+    return attempt
+
+
+def _beats(state: PostState, known: str) -> bool:
+    return known not in _RANK or _RANK.index(state) > _RANK.index(PostState(known))
+
+
+def _settle_current(session: Session, row: PostRow, settlement: Settlement, now: datetime) -> None:
+    if _beats(settlement.state, row.state):
+        _become(session, row, settlement, now)
+    elif settlement.state == row.state and set(settlement.post_ids) - set(row.post_ids):
+        _add_post_ids(row, settlement)
+        row.updated_at = now
+
+
+def _is_rash(row: PostRow, settlement: Settlement, now: datetime) -> bool:
+    """Whether a person would be asked to settle what another task may just be sending."""
+    is_theirs = row.task != settlement.task
+    return settlement.state == PostState.UNCERTAIN and is_theirs and _is_held(row, now)
+
+
+def _settle_earlier(session: Session, row: PostRow, settlement: Settlement, now: datetime) -> None:
+    """What an earlier attempt has brought out counts, whatever was tried since."""
+    if settlement.state not in (PostState.OUT, PostState.IN_INBOX):
+        return
+    facts = {"publish_id": settlement.publish_id, "last_publish_id": row.publish_id}
+    is_out_already = row.state in (PostState.OUT, PostState.IN_INBOX)
+    log.warning(
+        "Attempt %s of post %r of %r has come out although %s was tried after it%s.",
+        *(settlement.publish_id, row.post_key, row.conn_id, row.publish_id or "another one"),
+        *("; both are out" if is_out_already else "",),
+    )
+    event = "tiktok_post_out_twice" if is_out_already else "tiktok_post_out_of_earlier_attempt"
+    _audit(session, row, event, actor=STORE, **facts)
+    if _beats(settlement.state, row.state):
+        row.publish_id, row.post_ids, row.post_url = settlement.publish_id, [], None
+        _become(session, row, settlement, now)
+
+
+def _become(session: Session, row: PostRow, settlement: Settlement, now: datetime) -> None:
+    row.state = settlement.state
+    row.status, row.fail_reason, row.settled_by = dict(settlement.status), settlement.fail_reason, ""
+    # Nobody has anything left to send.
+    row.lease_until, row.updated_at = None, now
+    _add_post_ids(row, settlement)
+    if row.state == PostState.UNCERTAIN:
+        tell_doubt(session, row, settlement.fail_reason)
+
+
+def _add_post_ids(row: PostRow, settlement: Settlement) -> None:
+    row.post_ids = [*row.post_ids, *(new for new in settlement.post_ids if new not in row.post_ids)]
+    row.post_url = settlement.post_url or row.post_url
+    row.status = dict(settlement.status) or row.status
+
+
+def _is_lost(row: PostRow, now: datetime) -> bool:
+    """Whether it is as good as uncertain: nobody is left who could tell what became of an init with a URL, or the
+    last byte left so long ago that the task that waits may be gone for good.
+    """
+    if row.state == PostState.FINISHING:
+        return row.finishing_at is not None and row.finishing_at + GIVEN_UP < now
+    return row.state == PostState.INTENDED and row.source == "url" and not _is_held(row, now)
+
+
+def _is_held(row: PostRow, now: datetime) -> bool:
+    bring_back(row, now)
+    return row.lease_until is not None and row.lease_until > now
+
+
+def _wipe(row: PostRow, now: datetime) -> None:
+    """Leave no more than the generation, so that a try that stood still all the while is refused for ever."""
+    row.state, row.generation = FORGOTTEN, row.generation + 1
+    row.content, row.origin, row.status, row.post_ids = {}, {}, {}, []
+    row.fingerprint = row.task = row.try_id = row.username = row.open_id = row.profile_url = ""
+    row.publish_id = row.sealed_upload_url = row.post_url = row.lease_until = None
+    row.updated_at = now
+
+
+def _audit(session: Session, row: PostRow, event: str, *, actor: str, **facts: str | None) -> None:
+    audit(session, event, actor=actor, conn_id=row.conn_id, post_key=row.post_key, **facts)

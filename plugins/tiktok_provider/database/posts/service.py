@@ -1,0 +1,131 @@
+"""The posts: who may publish them, how far they have come, and how they have ended."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tiktok_provider.database.accounts.connections import read_app
+from tiktok_provider.database.posts import outcomes as settling
+from tiktok_provider.database.posts import transitions as changes
+from tiktok_provider.database.session import change
+from tiktok_provider.database.tables import PostRow
+from tiktok_provider.database.threads import in_thread
+from tiktok_provider.store.clock import utc_now
+from tiktok_provider.store.posts import (
+    Claimed,
+    PostClaim,
+    PostRecord,
+    PostState,
+    PostStep,
+    Resolution,
+    Settlement,
+)
+
+T = TypeVar("T")
+
+KEEP_ATTEMPTS = timedelta(days=90)
+
+
+class PostStore:
+    """Keeps the records of all posts. Used by the API server and, in process, by the command line.
+
+    Several of them, in several processes and event loops, can work on one database. All methods raise
+    ``StoreBusyError`` and ``StoreNotReadyError`` as ``AccountStore`` does; nothing was changed then.
+
+    :param clock: tells the time, in UTC.
+    """
+
+    def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
+
+    async def claim(self, conn_id: str, post_key: str, wish: PostClaim) -> Claimed:
+        """Ask for the right to publish; see ``Verdict``. Repeating it after a lost answer does no harm.
+
+        :raises AccountChangedError: the post was begun for another TikTok account.
+        :raises PostTakenError: a later try of the same task holds the lease.
+        :raises ConnectionSettingsError: the user's Connection cannot be read, lacks something, or names another app
+            or host than those that gave the token set.
+        """
+        app = await in_thread(read_app, conn_id, self._clock())
+        return await self._change(lambda session: changes.claim(session, app, post_key, wish, self._clock()))
+
+    async def look(self, conn_id: str, post_key: str) -> PostRecord | None:
+        """Tell what is on record; None if nothing is."""
+        return await self._change(lambda session: changes.look(session, conn_id, post_key))
+
+    async def write(self, conn_id: str, post_key: str, generation: int, step: PostStep) -> PostRecord:
+        """Write one step of the holder and renew the lease. Repeating it after a lost answer does no harm.
+
+        :param generation: of the claim; a lease that has ended is still good as long as nobody took over.
+        :raises PostTakenError: another try has taken the post over; this one must stop at once.
+        :raises PostStateError: the step is not possible from the state on record.
+        """
+        return await self._change(
+            lambda session: changes.write(session, conn_id, post_key, generation, step, self._clock())
+        )
+
+    async def settle(self, conn_id: str, post_key: str, settlement: Settlement) -> PostRecord:
+        """Write how an attempt has ended, and return what the post is then; see ``Settlement``.
+
+        :raises PostStateError: the post has no such attempt.
+        """
+        return await self._change(
+            lambda session: settling.settle(session, conn_id, post_key, settlement, self._clock())
+        )
+
+    async def posts(
+        self, *, conn_id: str | None = None, state: PostState | None = None, limit: int = 1000
+    ) -> list[PostRecord]:
+        """Return posts, the last changed first.
+
+        :param conn_id: of one account only.
+        :param state: in one state only.
+        :param limit: at most so many.
+        """
+        rows = select(PostRow).where(PostRow.state != changes.FORGOTTEN)
+        if conn_id is not None:
+            rows = rows.where(PostRow.conn_id == conn_id)
+        if state is not None:
+            rows = rows.where(PostRow.state == state)
+        rows = rows.order_by(PostRow.updated_at.desc(), PostRow.id.desc()).limit(limit)
+        return await self._change(lambda session: [changes.told(row) for row in session.scalars(rows)])
+
+    async def resolve(
+        self,
+        conn_id: str,
+        post_key: str,
+        *,
+        posted: bool,
+        actor: str,
+        post_id: str | None = None,
+        post_url: str | None = None,
+    ) -> PostRecord:
+        """Settle an uncertain post by what a person has seen; the audit log says who.
+
+        :param posted: whether it is out; if not, the next try posts it.
+        :raises PostStateError: it is not uncertain, or not on record.
+        """
+        seen = Resolution(posted=posted, actor=actor, post_id=post_id, post_url=post_url)
+        return await self._change(
+            lambda session: settling.resolve(session, conn_id, post_key, seen, self._clock())
+        )
+
+    async def forget(self, conn_id: str, post_key: str, *, actor: str) -> PostRecord:
+        """Delete a record, so that the same post key can be posted again, and return what it was.
+
+        :raises PostStateError: the post is under way or uncertain, or not on record.
+        """
+        return await self._change(
+            lambda session: settling.forget(session, conn_id, post_key, self._clock(), actor=actor)
+        )
+
+    async def prune(self) -> int:
+        """Delete attempts older than 90 days; return how many. Outcomes are kept for good."""
+        return await self._change(lambda session: settling.prune(session, self._clock() - KEEP_ATTEMPTS))
+
+    async def _change(self, step: Callable[[Session], T]) -> T:
+        # In a thread: the database blocks, and the event loop also serves Airflow's heartbeats.
+        return await in_thread(change, step)

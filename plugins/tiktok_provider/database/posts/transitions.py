@@ -1,0 +1,349 @@
+"""What happens to a post, each as one step within a transaction; ``posts`` runs them.
+
+The database refuses the second of two who decide on the same version of a record; the loser decides anew.
+"""
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tiktok_provider.database.accounts.connections import TikTokApp
+from tiktok_provider.database.accounts.refresh_lease import CLOCKS_APART
+from tiktok_provider.database.accounts.transitions import STORE, account_of
+from tiktok_provider.database.session import audit
+from tiktok_provider.database.tables import AccountRecord, AttemptRow, PostRow
+from tiktok_provider.store.errors import AccountChangedError, PostStateError, PostTakenError
+from tiktok_provider.store.posts import (
+    LEASE,
+    Claimant,
+    Claimed,
+    Doubt,
+    Fail,
+    Intend,
+    PostClaim,
+    PostRecord,
+    PostState,
+    PostStep,
+    Progress,
+    Release,
+    Renew,
+    Start,
+    Verdict,
+)
+
+# A record that a person has deleted: only its generation is left.
+FORGOTTEN = "forgotten"
+# How an attempt ends whose place another one takes before its last byte.
+ABANDONED = "abandoned"
+
+# Of a pull: what its record can say when TikTok's answer to init comes late.
+_GIVEN_UP = (PostState.UNCERTAIN, PostState.FAILED)
+_SETTLED = (PostState.OUT, PostState.IN_INBOX, PostState.UNCERTAIN)
+_COLUMNS = tuple(column.name for column in fields(PostRecord))
+
+
+def look(session: Session, conn_id: str, post_key: str) -> PostRecord | None:
+    """Tell what is on record."""
+    row = find(session, conn_id, post_key)
+    return told(row) if row else None
+
+
+def claim(session: Session, app: TikTokApp, post_key: str, wish: PostClaim, now: datetime) -> Claimed:
+    """Give the lease to who may have it.
+
+    :raises AccountChangedError: the post was begun for another TikTok account.
+    :raises PostTakenError: a later try of the same task holds the lease.
+    """
+    account = account_of(session, app, now)
+    row = _row(session, app.conn_id, post_key)
+    if row is None or row.state == FORGOTTEN:
+        row = _begin(session, row or PostRow(conn_id=app.conn_id, post_key=post_key, generation=0), wish, now)
+    _check_account(row, account)
+    if row.state in _SETTLED:
+        return Claimed(verdict=Verdict.SETTLED, record=told(row))
+    if wait := _held_by_another(row, wish.claimant, now):
+        return Claimed(verdict=Verdict.THEIRS, record=told(row), retry_in=wait)
+    _take(row, wish, now)
+    return Claimed(verdict=Verdict.YOURS, record=told(row))
+
+
+def write(
+    session: Session, conn_id: str, post_key: str, generation: int, step: PostStep, now: datetime
+) -> PostRecord:
+    """Write one step of the holder.
+
+    :raises PostTakenError: the generation is another one by now.
+    :raises PostStateError: the step is not possible from the state on record.
+    """
+    row = find(session, conn_id, post_key)
+    if row is not None and isinstance(step, Start) and _is_missed(session, row, generation, step):
+        return _find_again(session, row, step, now)
+    if row is None or row.generation != generation:
+        raise PostTakenError(
+            f"Another try has taken post {post_key!r} of connection {conn_id!r} over, or a person has forgotten it:"
+            " this one must stop."
+        )
+    match step:
+        case Intend():
+            _intend(session, row, step, now)
+        case Start():
+            _start(session, row, step, now)
+        case Progress():
+            _progress(session, row, step, now)
+        case Fail():
+            _fail(session, row, step, now)
+        case Doubt():
+            _doubt(session, row, step, now)
+        case Renew() | Release():
+            pass
+    row.lease_until = None if isinstance(step, Release) else now + LEASE
+    row.updated_at = now
+    return told(row)
+
+
+def told(row: PostRow) -> PostRecord:
+    """Return the record as readers see it."""
+    columns: dict[str, Any] = {name: getattr(row, name) for name in _COLUMNS}
+    return PostRecord(**columns | {"state": PostState(row.state), "post_ids": tuple(row.post_ids)})
+
+
+def find(session: Session, conn_id: str, post_key: str) -> PostRow | None:
+    """Return the row of a post that was not forgotten."""
+    row = _row(session, conn_id, post_key)
+    return None if row is None or row.state == FORGOTTEN else row
+
+
+def last_attempt(session: Session, row: PostRow) -> AttemptRow | None:
+    """Return the last attempt's row; None if it was pruned."""
+    return session.scalar(
+        select(AttemptRow).where(AttemptRow.post_id == row.id, AttemptRow.number == row.attempt)
+    )
+
+
+def end_attempt(
+    attempt: AttemptRow, outcome: str, now: datetime, *, reason: str = "", log_id: str = ""
+) -> None:
+    """Write how an attempt has ended."""
+    attempt.outcome, attempt.ended_at = outcome, now
+    attempt.fail_reason = reason
+    if log_id and log_id not in attempt.log_ids:
+        attempt.log_ids = [*attempt.log_ids, log_id]
+
+
+def tell_doubt(session: Session, row: PostRow, reason: str) -> None:
+    """Write an uncertain post to the audit log."""
+    audit(
+        session,
+        "tiktok_post_uncertain",
+        actor=STORE,
+        conn_id=row.conn_id,
+        post_key=row.post_key,
+        publish_id=row.publish_id,
+        reason=reason,
+    )
+
+
+def state_error(row: PostRow, problem: str) -> PostStateError:
+    """Return the error that names the post and its state."""
+    return PostStateError(
+        f"Post {row.post_key!r} of connection {row.conn_id!r} is on record as {str(row.state)!r}: {problem}."
+    )
+
+
+def _row(session: Session, conn_id: str, post_key: str) -> PostRow | None:
+    return session.scalar(select(PostRow).where(PostRow.conn_id == conn_id, PostRow.post_key == post_key))
+
+
+def _begin(session: Session, row: PostRow, wish: PostClaim, now: datetime) -> PostRow:
+    """Make a new record; a forgotten one keeps nothing but its generation."""
+    row.state = PostState.CLAIMED
+    row.origin = dict(wish.origin)
+    row.task = row.try_id = row.open_id = row.username = ""
+    row.try_number = row.attempt = 0
+    row.created_at = now
+    row.profile_url = ""
+    _forget_attempt(row)
+    _remember_wish(row, wish)
+    session.add(row)
+    return row
+
+
+def _remember_wish(row: PostRow, wish: PostClaim) -> None:
+    row.kind, row.source, row.fingerprint, row.content = (
+        wish.kind,
+        wish.source,
+        wish.fingerprint,
+        dict(wish.content),
+    )
+
+
+def _forget_attempt(row: PostRow) -> None:
+    """Nothing is known of the attempt that begins."""
+    row.publish_id = row.size = row.chunk_size = row.sealed_upload_url = row.url_expires_at = None
+    row.finishing_at = row.post_url = None
+    row.sent_bytes, row.status, row.post_ids = 0, {}, []
+    # The creator's page stays: an earlier attempt may come out yet.
+    row.fail_reason = row.settled_by = ""
+
+
+def _check_account(row: PostRow, account: AccountRecord | None) -> None:
+    if account is None or not account.open_id:
+        return
+    if row.open_id and row.open_id != account.open_id:
+        raise AccountChangedError(
+            f"Post {row.post_key!r} was begun for the TikTok account {_name(row.username, row.open_id)}, but"
+            f" connection {row.conn_id!r} now belongs to {_name(account.username, account.open_id)}. Connect the"
+            " first account again, or give the post of the other one a post key of its own."
+        )
+    row.open_id, row.username = account.open_id, account.username or row.username
+
+
+def _name(username: str, open_id: str) -> str:
+    return f"@{username} (open id {open_id})" if username else f"with open id {open_id}"
+
+
+def _held_by_another(row: PostRow, claimant: Claimant, now: datetime) -> float:
+    """Return for how many seconds somebody else holds the lease, 0 if it can be taken."""
+    bring_back(row, now)
+    if row.lease_until is None or row.lease_until <= now:
+        return 0.0
+    if row.task != claimant.task:
+        return (row.lease_until - now).total_seconds()
+    if claimant.try_number < row.try_number:
+        raise PostTakenError(
+            f"Try {row.try_number} of the same task has taken post {row.post_key!r} of connection {row.conn_id!r}"
+            f" over: try {claimant.try_number} must stop."
+        )
+    return 0.0
+
+
+def bring_back(row: PostRow, now: datetime) -> None:
+    """Let a lease that was written by a clock that was ahead end when any other would."""
+    if row.lease_until is not None and row.lease_until > now + LEASE + CLOCKS_APART:
+        row.lease_until = now + LEASE
+
+
+def _take(row: PostRow, wish: PostClaim, now: datetime) -> None:
+    claimant = wish.claimant
+    holder = (claimant.task, claimant.try_number, claimant.try_id)
+    repeated = row.lease_until is not None and (row.task, row.try_number, row.try_id) == holder
+    if not repeated:
+        row.generation += 1
+        row.task, row.try_number, row.try_id = holder
+    if not row.attempt:
+        _remember_wish(row, wish)
+    row.lease_until, row.updated_at = now + LEASE, now
+
+
+def _intend(session: Session, row: PostRow, step: Intend, now: datetime) -> None:
+    last = last_attempt(session, row)
+    if row.state == PostState.INTENDED and last is not None and last.intent_id == step.intent_id:
+        return
+    _require(row, step, PostState.CLAIMED, PostState.FAILED, PostState.UPLOADING, PostState.INTENDED)
+    if row.state == PostState.INTENDED and row.source == "url":
+        raise state_error(
+            row, "an init of a URL may have left, and TikTok would publish both; it can only become uncertain"
+        )
+    if last is not None and not last.outcome:
+        last.sent_bytes = row.sent_bytes
+        end_attempt(last, ABANDONED, now)
+    _forget_attempt(row)
+    row.state = PostState.INTENDED
+    row.attempt += 1
+    row.source, row.fingerprint, row.content = step.source, step.fingerprint, dict(step.content)
+    # At the claim the account may not have been known yet: TikTok's answer to a refresh says it.
+    row.open_id = row.open_id or step.open_id
+    session.flush()
+    session.add(
+        AttemptRow(post_id=row.id, number=row.attempt, intent_id=step.intent_id, log_ids=[], started_at=now)
+    )
+
+
+def _start(session: Session, row: PostRow, step: Start, now: datetime) -> None:
+    repeated = row.publish_id == step.publish_id and row.state in (PostState.UPLOADING, PostState.FINISHING)
+    if not repeated:
+        _require(row, step, PostState.INTENDED)
+        row.state = PostState.UPLOADING
+    row.publish_id, row.profile_url = step.publish_id, step.profile_url
+    row.size, row.chunk_size = step.size, step.chunk_size
+    row.sealed_upload_url, row.url_expires_at = step.sealed_upload_url, step.url_expires_at
+    if step.finishing:
+        _finish(row, now)
+    if (attempt := last_attempt(session, row)) is not None:
+        attempt.publish_id, attempt.size, attempt.finishing_at = row.publish_id, row.size, row.finishing_at
+
+
+def _is_missed(session: Session, row: PostRow, generation: int, step: Start) -> bool:
+    """Whether it is the publish id of a pull that nobody else can know: its init was answered after all."""
+    if row.source != "url" or (row.generation == generation and row.state not in _GIVEN_UP):
+        return False
+    is_unknown = row.publish_id is None and row.state in (PostState.INTENDED, *_GIVEN_UP)
+    is_repeated = row.publish_id == step.publish_id and row.state == PostState.FINISHING
+    last = last_attempt(session, row)
+    is_its_own = last is not None and bool(step.intent_id) and last.intent_id == step.intent_id
+    return is_its_own and (is_unknown or is_repeated)
+
+
+def _find_again(session: Session, row: PostRow, step: Start, now: datetime) -> PostRecord:
+    """Whoever holds the post by now, and whatever a person has seen: TikTok has it, so it can be waited for."""
+    if row.state == PostState.FINISHING:
+        return told(row)
+    row.state = PostState.INTENDED
+    _start(session, row, step, now)
+    # Who holds it now takes it for a pull of which nobody knows anything.
+    row.generation += 1
+    row.fail_reason, row.settled_by, row.updated_at = "", "", now
+    if (attempt := last_attempt(session, row)) is not None:
+        attempt.outcome, attempt.ended_at, attempt.fail_reason = "", None, ""
+    audit(
+        session,
+        "tiktok_post_found_again",
+        actor=STORE,
+        conn_id=row.conn_id,
+        post_key=row.post_key,
+        publish_id=row.publish_id,
+    )
+    return told(row)
+
+
+def _progress(session: Session, row: PostRow, step: Progress, now: datetime) -> None:
+    _require(row, step, PostState.UPLOADING, PostState.FINISHING)
+    row.sent_bytes = step.sent_bytes
+    if step.finishing and row.state != PostState.FINISHING:
+        _finish(row, now)
+        if (attempt := last_attempt(session, row)) is not None:
+            attempt.finishing_at = row.finishing_at
+
+
+def _finish(row: PostRow, now: datetime) -> None:
+    row.state = PostState.FINISHING
+    row.finishing_at = row.finishing_at or now
+
+
+def _fail(session: Session, row: PostRow, step: Fail, now: datetime) -> None:
+    _require(row, step, PostState.INTENDED, PostState.UPLOADING, PostState.FINISHING, PostState.FAILED)
+    row.state, row.fail_reason = PostState.FAILED, step.reason
+    _end_last(session, row, now, step.reason, step.log_id)
+
+
+def _doubt(session: Session, row: PostRow, step: Doubt, now: datetime) -> None:
+    if row.state == PostState.UNCERTAIN:
+        return
+    _require(row, step, PostState.INTENDED, PostState.UPLOADING, PostState.FINISHING)
+    row.state, row.fail_reason = PostState.UNCERTAIN, step.reason
+    _end_last(session, row, now, step.reason)
+    tell_doubt(session, row, step.reason)
+
+
+def _end_last(session: Session, row: PostRow, now: datetime, reason: str, log_id: str = "") -> None:
+    if (attempt := last_attempt(session, row)) is not None:
+        attempt.sent_bytes = row.sent_bytes
+        end_attempt(attempt, row.state, now, reason=reason, log_id=log_id)
+
+
+def _require(row: PostRow, step: PostStep, *states: PostState) -> None:
+    if row.state not in states:
+        raise state_error(row, f"{step.type!r} is possible only from {', '.join(states)}")

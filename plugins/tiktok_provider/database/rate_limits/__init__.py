@@ -1,0 +1,1 @@
+"""What TikTok allows per account, shared by all processes."""

@@ -1,0 +1,112 @@
+"""The store's tables in Airflow's metadata database: their migrations, and short transactions on them."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from airflow.models.log import Log
+from airflow.utils.db_manager import BaseDBManager
+from airflow.utils.session import create_session
+from sqlalchemy import inspect
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
+
+from tiktok_provider.database.tables import Base
+from tiktok_provider.store.errors import ConflictError, StoreBusyError, StoreNotReadyError
+
+T = TypeVar("T")
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+# A change loses against another one at most as often as others win, which a lease makes rare.
+_MAX_TRIES = 10
+
+
+class TikTokDBManager(BaseDBManager):
+    """Lets ``airflow db migrate`` create and upgrade the store's tables."""
+
+    metadata = Base.metadata
+    version_table_name = "alembic_version_tiktok"
+    migration_dir = _MIGRATIONS.as_posix()
+    alembic_file = (_MIGRATIONS / "alembic.ini").as_posix()
+    supports_table_dropping = True
+
+
+# Airflow's base class is untyped.
+_MANAGER: type[BaseDBManager] = TikTokDBManager
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Open a transaction; it ends with the block. No network call may happen within.
+
+    :raises StoreNotReadyError: the tables are missing or of another version.
+    :raises ConflictError: somebody else changed or inserted the same row first.
+    :raises StoreBusyError: the database is locked or away.
+    """
+    try:
+        with create_session(scoped=False) as session:
+            yield session
+    except StaleDataError:
+        raise ConflictError("Somebody else changed the account at the same time.") from None
+    except (DBAPIError, PoolTimeoutError) as error:
+        raise _translated(error) from None
+
+
+def change(step: Callable[[Session], T]) -> T:
+    """Run a step in a transaction, again from the start each time that somebody else was faster.
+
+    :param step: reads, decides and writes; it must not act on anything but the session.
+    :raises StoreBusyError: others were faster ten times, or the database is away.
+    """
+    for tries_left in reversed(range(_MAX_TRIES)):
+        try:
+            with transaction() as session:
+                return step(session)
+        except ConflictError:
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def audit(session: Session, event: str, *, actor: str, **facts: str | int | None) -> None:
+    """Add an entry to Airflow's audit log, in the same transaction as what it tells of.
+
+    :param event: ``tiktok_...``, at most 60 characters.
+    :param actor: who did it.
+    :param facts: never a secret.
+    """
+    extra = json.dumps({name: value for name, value in facts.items() if value is not None})
+    session.add(Log(event=event, owner=actor, owner_display_name=actor, extra=extra))
+
+
+def _translated(error: DBAPIError | PoolTimeoutError) -> Exception:
+    """Tell what a failure of the database means; its own text repeats parameters, so it goes no further."""
+    if isinstance(error, IntegrityError):
+        return ConflictError("Somebody else inserted the same row at the same time.")
+    if not _migrated():
+        return StoreNotReadyError(
+            "The tables of the TikTok provider are missing in Airflow's metadata database, or are of another"
+            " version. Whoever runs Airflow runs: airflow db migrate"
+        )
+    if isinstance(error, OperationalError | PoolTimeoutError):
+        return StoreBusyError(f"Airflow's metadata database is locked or away ({type(error).__name__}).")
+    error.hide_parameters = True
+    return error
+
+
+def _migrated() -> bool:
+    """Whether all tables are there, in the version of this package; True if the database cannot tell."""
+    try:
+        with create_session(scoped=False) as session:
+            manager: BaseDBManager = _MANAGER(session)
+            inspector = inspect(session.get_bind())
+            tables = Base.metadata.tables.values()
+            return manager.check_migration() and all(
+                inspector.has_table(table.name, schema=table.schema) for table in tables
+            )
+    except SQLAlchemyError:
+        return True

@@ -1,0 +1,190 @@
+"""Publish to a creator's profile (TikTok's "direct post")."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import PurePath
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+from tiktok_provider.operators.base import TikTokPublishingOperator
+from tiktok_provider.publishing.waiting.polling import WaitFor
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from tiktok_provider.hooks.tiktok import TikTokHook
+    from tiktok_provider.publishing.post_record import PostLedger
+    from tiktok_provider.publishing.publisher import Sent
+    from tiktok_provider.publishing.rate_limit import CallBudget
+    from tiktok_provider.publishing.request import VideoOrder
+
+
+# What the parameters may be once templates are rendered; a text such as "False" would otherwise pass for true.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "video": (str, PathLike, NoneType),
+    "video_url": (str, NoneType),
+    "privacy_level": (str,),
+    "title": (str,),
+    "allow_comment": (bool,),
+    "allow_duet": (bool,),
+    "allow_stitch": (bool,),
+    "cover_timestamp_ms": (int, NoneType),
+    "brand_content": (bool,),
+    "brand_organic": (bool,),
+    "is_aigc": (bool,),
+}
+
+
+class TikTokPublishVideoOperator(TikTokPublishingOperator):
+    """Publishes one video and, unless told otherwise, waits in the triggerer until TikTok has published it.
+
+    Everything that can be known is checked first: values, the file (container, codec, sides, frame rate, duration,
+    size) and what the creator offers. All findings come in one error, and nothing is sent.
+
+    It returns ``{"publish_id", "status", "post_ids", "post_url", "account", "post_key", "reused"}``; ``publish_id``
+    is in XCom on its own before the task defers.
+
+    **One post per post key.** Every step is on record in the store before it is taken. A retry goes on where the
+    last try was cut off: it resumes the upload where TikTok stands, or only waits. A clear, a backfill with
+    reprocessing, a run that was deleted and created again, or another task with the same post key return the post
+    that is on record (``reused: True``), and say what differs from it. Clearing a task is therefore no wish to post
+    again: that is another post key, or ``airflow tiktok forget``. A post that TikTok reports as FAILED is not out,
+    so the next try makes a new attempt. Where nobody can know whether TikTok has accepted a post, the task fails
+    once, without retries, and names the command that settles it.
+
+    **No worker waits** for TikTok, for the account's budget of calls, or for another task with the same post key:
+    the task defers, which spends no retry.
+
+    Resuming needs retries: with ``retries=0`` a task that was cut off goes on only when it is cleared.
+
+    Source: https://developers.tiktok.com/doc/content-posting-api-reference-direct-post
+
+    :param video: a local path, or any object-storage URL that Airflow opens, with its connection:
+        ``s3://conn_id@bucket/key``. MP4, MOV or WebM; H.264, H.265, VP8 or VP9; sides of 360 to 4096 pixels; 23 to
+        60 fps; at most 4 GB, 10 minutes and the creator's own limit. Templated.
+    :param video_url: instead of ``video``: an https URL from which TikTok pulls the video itself. Its domain or
+        prefix must be verified in TikTok's developer portal, it must not redirect, and stay reachable for an hour.
+        The file is not checked here. If the answer to its init is lost, the post is uncertain. Templated, so Airflow
+        shows it whole among the rendered fields: a signed URL should be short-lived.
+    :param privacy_level: ``PUBLIC_TO_EVERYONE``, ``MUTUAL_FOLLOW_FRIENDS``, ``FOLLOWER_OF_CREATOR`` or
+        ``SELF_ONLY``; it must be one that the creator's account offers. There is no default: TikTok's guidelines
+        want a choice. Templated.
+    :param title: the caption with its hashtags and mentions, at most 2,200 UTF-16 units. Templated.
+    :param allow_comment: lets people comment. Off by default, as TikTok's guidelines want.
+    :param allow_duet: lets people make duets.
+    :param allow_stitch: lets people stitch.
+    :param cover_timestamp_ms: the frame for the cover, in milliseconds from the start; None takes the first.
+    :param brand_content: a paid partnership for somebody else's brand. Not with ``SELF_ONLY``.
+    :param brand_organic: promotes the creator's own business.
+    :param is_aigc: labels the video as made with AI.
+    :param post_key: what makes two tasks the same post, 1 to 250 characters. Default: a hash of dag id, partition key
+        (else logical date, else run id), task id and map index. A task that is mapped over a list that can change
+        sets it from a natural id, because a map index is a position. Templated.
+    :param on_changed_input: what happens if media, caption or settings differ from a post that is already out or on
+        its way: ``warn``, or ``fail``. It is never posted again.
+    :param on_cap: when a cap of 24 hours is reached: ``wait`` in the triggerer until it ends, or ``fail``.
+    :param wait: False returns as soon as TikTok has the whole file. Whether it is published is then not known, and
+        ``status`` is ``PROCESSING_UPLOAD``. When the task is cleared it asks TikTok once: a post that has failed
+        since fails the task, and its next try makes a new attempt; one that is uncertain, or has landed in the
+        inbox, fails it as with waiting.
+    :param wait_for_post_id: also wait for the public post id, which comes after moderation. Only posts with
+        ``PUBLIC_TO_EVERYONE`` get one; for others this changes nothing. A post that is published but whose id is
+        still missing at the deadline is a success.
+    :param deferrable: wait in the triggerer; False holds the worker slot.
+    :param timeout: how long to wait, from the last byte, as a ``timedelta`` or in seconds; a post that TikTok has not
+        finished by then is uncertain. A cleared task waits anew. Default: 24 hours.
+    :param tiktok_conn_id: a Connection of type ``tiktok`` with the scope ``video.publish``. Templated.
+    :param retries: tries after the first. Default: 3.
+    :param retry_policy: default: what the errors themselves say, see ``tiktok_provider.retry``.
+    :raises InvalidInputError: with every finding; nothing was sent.
+    :raises ConnectionSettingsError: the Connection lacks something; nothing was sent.
+    :raises AccountClosedError: a cap of 24 hours is reached, with ``on_cap="fail"``.
+    :raises PostFailedError: TikTok reports FAILED: nothing is out.
+    :raises UncertainPostError: whether the post is out cannot be known; never retried.
+    """
+
+    template_fields: Sequence[str] = (
+        "video",
+        "video_url",
+        "privacy_level",
+        "title",
+        "post_key",
+        "tiktok_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        video: "str | PathLike[str] | None" = None,
+        video_url: str | None = None,
+        privacy_level: str,
+        title: str = "",
+        allow_comment: bool = False,
+        allow_duet: bool = False,
+        allow_stitch: bool = False,
+        cover_timestamp_ms: int | None = None,
+        brand_content: bool = False,
+        brand_organic: bool = False,
+        is_aigc: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if (video is None) == (video_url is None):
+            raise ValueError(
+                "Give either video, a file that is uploaded, or video_url, where TikTok pulls from."
+            )
+        self.video_url = video_url
+        # Airflow renders texts and object-storage paths, but leaves a plain path as it is.
+        self.video = str(video) if isinstance(video, PurePath) else video
+        self.privacy_level = privacy_level
+        self.title = title
+        self.allow_comment = allow_comment
+        self.allow_duet = allow_duet
+        self.allow_stitch = allow_stitch
+        self.cover_timestamp_ms = cover_timestamp_ms
+        self.brand_content = brand_content
+        self.brand_organic = brand_organic
+        self.is_aigc = is_aigc
+
+    def send(
+        self, hook: "TikTokHook", ledger: "PostLedger", budget: "CallBudget", context: "Context"
+    ) -> "Sent":
+        """Check everything, then upload the file or let TikTok pull it."""
+        from tiktok_provider.publishing.post_key import origin_of
+        from tiktok_provider.publishing.publisher import VideoPublisher
+        from tiktok_provider.publishing.session import Work
+
+        work = Work(hook, ledger, budget, self._order())
+        return VideoPublisher(work, origin_of(context), self.on_changed_input).publish()
+
+    def wait_for(self) -> WaitFor:
+        """Return what to wait for: only posts that everybody may see get a public id."""
+        if self.wait_for_post_id and self.privacy_level != "PUBLIC_TO_EVERYONE":
+            self.log.info(
+                "Posts with %s get no public id: waiting until it is published.", self.privacy_level
+            )
+            return "complete"
+        return super().wait_for()
+
+    def _order(self) -> "VideoOrder":
+        from tiktok_provider.api.posting import VideoPost
+        from tiktok_provider.publishing.media.video_file import VideoFile
+        from tiktok_provider.publishing.media.video_url import VideoUrl
+        from tiktok_provider.publishing.request import VideoOrder, check_types
+
+        check_types({name: (getattr(self, name), kinds) for name, kinds in _KINDS.items()})
+        post = VideoPost(
+            privacy_level=self.privacy_level,
+            title=self.title,
+            disable_comment=not self.allow_comment,
+            disable_duet=not self.allow_duet,
+            disable_stitch=not self.allow_stitch,
+            brand_content_toggle=self.brand_content,
+            brand_organic_toggle=self.brand_organic,
+            is_aigc=self.is_aigc,
+            video_cover_timestamp_ms=self.cover_timestamp_ms,
+        )
+        if self.video is None:
+            assert self.video_url is not None
+            return VideoOrder(VideoUrl(self.video_url), post)
+        return VideoOrder(VideoFile(self.video), post)

@@ -1,0 +1,1 @@
+"""The media of a post, and what TikTok would refuse of them."""

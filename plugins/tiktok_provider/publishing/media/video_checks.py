@@ -1,0 +1,162 @@
+"""What can be known of a video before anything is sent.
+
+TikTok checks a video only after its last byte has arrived: a wrong one costs the whole upload.
+Limits: https://developers.tiktok.com/doc/content-posting-api-media-transfer-guide
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from tiktok_provider.publishing.media.video_file import CONTENT_TYPES, LOOK_AROUND_BYTES, VideoFile
+from tiktok_provider.publishing.media.violations import Finding
+
+log = logging.getLogger(__name__)
+
+CODECS = {"h264": "H.264", "hevc": "H.265", "vp8": "VP8", "vp9": "VP9"}
+MIN_SIDE, MAX_SIDE = 360, 4096
+MIN_FPS, MAX_FPS = 23, 60
+# Averages over a file's timestamps miss the nominal rate by a little, e.g. 60.02.
+FPS_TOLERANCE = 0.1
+MAX_DURATION_SECONDS = 600
+MAX_SIZE_BYTES = 4_000_000_000
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video says of itself.
+
+    :param container: ``mp4``, ``mov``, ``webm``, or another one's name or brand.
+    :param codec: FFmpeg's name of the video codec, e.g. ``h264``.
+    :param width: pixels as stored, before the file's rotation is applied; both sides have the same limits.
+    :param height: likewise.
+    :param fps: average frames per second; None where the file does not say.
+    :param duration_seconds: of the longest track; None where the file does not say.
+    :param size_bytes: length of the file.
+    """
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    fps: float | None
+    duration_seconds: float | None
+    size_bytes: int
+
+
+class _Nameless:
+    """A file without a name: FFmpeg would otherwise believe a suffix, and play ``notes.txt`` as a video."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self.read, self.seek, self.tell = source.read, source.seek, source.tell
+
+
+def probe(video: VideoFile) -> VideoFacts:
+    """Read a video's headers, and no more of it than that takes.
+
+    :raises InvalidInputError: it is missing, empty, a directory, not to be read, or not a video.
+    """
+    import av
+
+    size = video.size
+    # Playlists name other files to open: with no protocol allowed, none of them is.
+    options = {"protocol_whitelist": "none"}
+    with video.explained(), video.open(LOOK_AROUND_BYTES) as source:
+        try:
+            with av.open(_Nameless(source), "r", options=options, metadata_errors="replace") as opened:
+                stream = opened.streams.best("video")
+                # Where FFmpeg has no decoder, PyAV has no codec context, whatever its types say.
+                if not isinstance(stream, av.VideoStream) or not getattr(stream, "codec_context", None):
+                    raise video.error("has no readable video track")
+                rate = stream.average_rate or stream.guessed_rate
+                return VideoFacts(
+                    container=video.container or opened.format.name,
+                    codec=stream.codec.canonical_name,
+                    width=stream.width,
+                    height=stream.height,
+                    fps=float(rate) if rate else None,
+                    duration_seconds=opened.duration / av.time_base if opened.duration else None,
+                    size_bytes=size,
+                )
+        except av.FFmpegError as error:
+            raise video.error(f"is not a video, or is damaged: {error.strerror}") from error
+
+
+def check(facts: VideoFacts, max_duration_seconds: float | None = None) -> list[Finding]:
+    """Compare a video with TikTok's limits, and return everything that is wrong with it.
+
+    What only strict checkers refuse, and what the file does not tell, only gets a warning in the log.
+
+    :param facts: what ``probe`` found.
+    :param max_duration_seconds: the creator's own limit, from creator_info; the API's 600 seconds always apply.
+    """
+    findings = (
+        _check_container(facts.container),
+        _check_codec(facts.codec),
+        _check_side("width", facts.width),
+        _check_side("height", facts.height),
+        _check_fps(facts.fps),
+        _check_duration(facts.duration_seconds, max_duration_seconds),
+        _check_size(facts.size_bytes),
+    )
+    return [finding for finding in findings if finding is not None]
+
+
+def _check_container(container: str) -> Finding | None:
+    if container in CONTENT_TYPES:
+        return None
+    return Finding(
+        "video container", container, "MP4, MOV, WebM", "repack it, e.g. ffmpeg -i in -c copy out.mp4"
+    )
+
+
+def _check_codec(codec: str) -> Finding | None:
+    if codec in CODECS:
+        return None
+    advice = "re-encode it, e.g. ffmpeg -i in.mp4 -c:v libx264 out.mp4"
+    return Finding("video codec", codec, ", ".join(CODECS.values()), advice)
+
+
+def _check_side(side: str, pixels: int) -> Finding | None:
+    if MIN_SIDE <= pixels <= MAX_SIDE:
+        return None
+    advice = "scale it, e.g. ffmpeg -i in.mp4 -vf scale=1080:-2 out.mp4"
+    return Finding(f"video {side}", f"{pixels} px", f"{MIN_SIDE} to {MAX_SIDE} px", advice)
+
+
+def _check_fps(fps: float | None) -> Finding | None:
+    if not fps:
+        log.warning("The video does not tell its frame rate, allowed: %s to %s fps", MIN_FPS, MAX_FPS)
+        return None
+    if MIN_FPS <= fps <= MAX_FPS:
+        return None
+    advice = "convert it, e.g. ffmpeg -i in.mp4 -r 30 out.mp4"
+    finding = Finding("video frame rate", f"{fps:.6g} fps", f"{MIN_FPS} to {MAX_FPS} fps", advice)
+    if MIN_FPS - FPS_TOLERANCE <= fps <= MAX_FPS + FPS_TOLERANCE:
+        log.warning("Strict checkers refuse this video, TikTok may not: %s", finding)
+        return None
+    return finding
+
+
+def _check_duration(seconds: float | None, creator_limit: float | None) -> Finding | None:
+    if not seconds:
+        log.warning("The video does not tell its duration, allowed: at most %s seconds", MAX_DURATION_SECONDS)
+        return None
+    limit = MAX_DURATION_SECONDS if creator_limit is None else min(creator_limit, MAX_DURATION_SECONDS)
+    if seconds <= limit:
+        return None
+    whose = "this creator's limit" if limit < MAX_DURATION_SECONDS else "the API's limit"
+    advice = f"cut it, e.g. ffmpeg -i in.mp4 -t {limit:g} out.mp4"
+    return Finding(
+        "video duration", f"{seconds:.10g} seconds", f"at most {limit:g} seconds ({whose})", advice
+    )
+
+
+def _check_size(size: int) -> Finding | None:
+    if size <= MAX_SIZE_BYTES:
+        return None
+    limit = (
+        f"at most {MAX_SIZE_BYTES:,} bytes (4 GB; TikTok does not say whether its GB is 10^9 or 2^30 bytes)"
+    )
+    advice = "compress it, e.g. ffmpeg -i in.mp4 -c:v libx264 -crf 28 out.mp4"
+    return Finding("video size", f"{size:,} bytes", limit, advice)

@@ -1,0 +1,88 @@
+"""A video that TikTok pulls from a URL. Source: TikTok's "Media Transfer Guide", "PULL_FROM_URL"."""
+
+import ipaddress
+from collections.abc import Iterator
+from urllib.parse import SplitResult, urlsplit
+
+from tiktok_provider.api.hosts import HostPolicy
+from tiktok_provider.exceptions import HostNotAllowedError
+from tiktok_provider.publishing.media.violations import Finding
+
+_PREFIX_RULE = (
+    "TikTok follows no redirects, and pulls only from a domain or URL prefix that the TikTok app has verified in"
+    " TikTok's developer portal"
+)
+
+
+class VideoUrl:
+    """Where TikTok fetches a video. Nothing is asked of it from here.
+
+    :param url: whole; its query may be a secret, such as a signature, and is never shown.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.strip()
+
+    def __repr__(self) -> str:
+        return f"VideoUrl({self.location!r})"
+
+    @property
+    def location(self) -> str:
+        """The URL without query and credentials, safe to print."""
+        parts = self._parts()
+        if parts is None or not parts.netloc:
+            return "of an unreadable form"
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    @property
+    def fingerprint(self) -> str:
+        """What the same video is known by: a signed URL's query changes with every signature."""
+        return f"URL {self.location}"
+
+    def findings(self, hosts: HostPolicy) -> Iterator[Finding]:
+        """Yield what TikTok would refuse.
+
+        :param hosts: what ``[tiktok] allowed_hosts`` lists, such as a server beside the sandbox, is taken as it is.
+        """
+        if not self._is_allowed(hosts) and (problem := self._problem()):
+            yield Finding("video_url", self.location, "https://domain/path", f"{problem}. {_PREFIX_RULE}")
+
+    def _is_allowed(self, hosts: HostPolicy) -> bool:
+        parts = self._parts()
+        if parts is None:
+            return False
+        try:
+            hosts.check_api(f"{parts.scheme}://{parts.netloc}", "video_url")
+        except HostNotAllowedError:
+            return False
+        return True
+
+    def _problem(self) -> str:
+        parts = self._parts()
+        if parts is None or not parts.hostname:
+            return "it has no host"
+        if parts.scheme != "https":
+            return f"it begins with {parts.scheme or 'no scheme'}, not https"
+        if "@" in parts.netloc:
+            return "it carries credentials"
+        if _is_address(parts.hostname) or "." not in parts.hostname:
+            return "its host is no domain name"
+        if ".." in parts.path.split("/"):
+            return "its path contains '..'"
+        return ""
+
+    def _parts(self) -> SplitResult | None:
+        try:
+            parts = urlsplit(self.url)
+            _ = parts.port
+        except ValueError:
+            return None
+        return parts
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

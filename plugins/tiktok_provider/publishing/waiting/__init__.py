@@ -1,0 +1,1 @@
+"""Waiting for TikTok: when to ask, and what the answer means."""

@@ -1,0 +1,59 @@
+"""What the end of a wait means for the record of a post."""
+
+from collections.abc import Callable
+
+from tiktok_provider.api.posting import PostStatus, Status
+from tiktok_provider.error_table import UPLOAD_INCOMPLETE
+from tiktok_provider.publishing.waiting.polling import Outcome
+from tiktok_provider.store.posts import PostState, Settlement
+
+# TikTok no longer tells what became of a publish id.
+FORGOTTEN = "invalid_publish_id"
+
+
+def settlement_of(outcome: Outcome, post_url: Callable[[str], str | None]) -> Settlement | None:
+    """Return what to write; None if the wait has ended without any word about the post.
+
+    :param post_url: gives the page of a post id, if it is known.
+    """
+    state = _state_of(outcome)
+    if state is None:
+        return None
+    status = PostStatus.model_validate(outcome.status) if outcome.status else None
+    post_ids = status.post_ids if status else ()
+    return Settlement(
+        publish_id=outcome.publish_id,
+        state=state,
+        status=outcome.status,
+        post_ids=post_ids,
+        post_url=post_url(post_ids[0]) if post_ids else None,
+        fail_reason=_fail_reason(outcome),
+        log_id=str(outcome.refusal.get("log_id", "")),
+    )
+
+
+def is_last_word(outcome: Outcome) -> bool:
+    """Whether nothing more is to be heard of the post from TikTok; the end of a wait alone does not say so."""
+    return outcome.kind != "deadline" and _state_of(outcome) is not None
+
+
+def _state_of(outcome: Outcome) -> PostState | None:
+    match outcome.kind:
+        case "done":
+            reached = outcome.status.get("status")
+            return PostState.IN_INBOX if reached == Status.SEND_TO_USER_INBOX else PostState.OUT
+        case "inbox":
+            return PostState.IN_INBOX
+        case "failed" | "incomplete":
+            return PostState.FAILED
+        case "deadline":
+            return PostState.UNCERTAIN
+        case "refused":
+            # Anything but a forgotten id is about the account, and can be mended.
+            return PostState.UNCERTAIN if outcome.refusal.get("code") == FORGOTTEN else None
+
+
+def _fail_reason(outcome: Outcome) -> str:
+    if outcome.kind == "incomplete":
+        return UPLOAD_INCOMPLETE
+    return str(outcome.status.get("fail_reason") or "")

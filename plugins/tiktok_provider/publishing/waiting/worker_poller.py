@@ -1,0 +1,63 @@
+"""How a worker asks TikTok where a post stands: out of the account's budget, by the same decisions as the trigger."""
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from tiktok_provider.api.posting import PostStatus
+from tiktok_provider.exceptions import TikTokError
+from tiktok_provider.publishing.deferral import ComeBack
+from tiktok_provider.publishing.rate_limit import CallBudget
+from tiktok_provider.publishing.waiting.polling import (
+    Outcome,
+    PollAgain,
+    Watch,
+    at_deadline,
+    given_up_in,
+    on_error,
+    on_status,
+)
+from tiktok_provider.store.rate_limits import Endpoint
+
+if TYPE_CHECKING:
+    from tiktok_provider.hooks.tiktok import TikTokHook
+
+
+class WorkerPoller:
+    """Asks for one post.
+
+    :param budget: of the account, shared with all its tasks and with the triggerer.
+    """
+
+    def __init__(self, hook: "TikTokHook", budget: CallBudget, watch: Watch) -> None:
+        self._hook = hook
+        self._budget = budget
+        self._watch = watch
+        self._last: PostStatus | None = None
+
+    def ask(self) -> PollAgain | Outcome:
+        """Ask once, unless the account's calls of this minute are used up, and return what to do next."""
+        watch, log = self._watch, self._hook.log
+        try:
+            with self._budget.call(Endpoint.STATUS):
+                self._last = self._hook.post_status(watch.publish_id)
+        except ComeBack as pause:
+            log.info("Could not ask for %s, as %s", watch.publish_id, pause.reason)
+            left = given_up_in(watch, time.time())
+            return PollAgain(min(pause.seconds, left)) if left > 0 else at_deadline(watch, self._last)
+        except TikTokError as error:
+            log.warning("Could not ask for %s: %s", watch.publish_id, error)
+            return on_error(watch, error, time.time(), self._last)
+        log.info("%s is %s", watch.publish_id, self._last.status)
+        return on_status(watch, self._last, time.time())
+
+    def wait(self) -> Outcome:
+        """Ask until the waiting is over. It holds a worker slot all the while."""
+        while isinstance(step := self.ask(), PollAgain):
+            time.sleep(with_jitter(step.pause))
+        return step
+
+
+def with_jitter(pause: float) -> float:
+    """Return a pause that differs a little each time, so that tasks do not ask together."""
+    return pause * random.uniform(0.9, 1.1)

@@ -1,0 +1,1 @@
+"""Secrets: masked in logs, taken out of errors, encrypted at rest."""

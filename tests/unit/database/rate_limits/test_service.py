@@ -1,0 +1,444 @@
+"""How the calls that TikTok allows are shared out, in order and without a gap."""
+
+import asyncio
+import heapq
+import random
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import select
+
+from tiktok_provider.database.rate_limits.service import BudgetStore
+from tiktok_provider.database.rate_limits.transitions import (
+    FIRST_LATENESS,
+    KEEP_PLACE,
+    KEEP_SLOT,
+    LONGEST_CALL,
+)
+from tiktok_provider.database.session import transaction
+from tiktok_provider.database.tables import AttemptRow, PostRow, WaiterRow
+from tiktok_provider.store.posts import PostState
+from tiktok_provider.store.rate_limits import (
+    PER_MINUTE,
+    SHORT_WAIT,
+    SHORTEST_LEAVE,
+    WINDOW,
+    Cap,
+    Endpoint,
+    Granted,
+    Wait,
+)
+
+T = TypeVar("T")
+
+START = datetime(2030, 1, 31, 12, tzinfo=UTC)
+INIT, STATUS = Endpoint.INIT, Endpoint.STATUS
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def run(work: Awaitable[T]) -> T:
+    async def wait() -> T:
+        return await work
+
+    return asyncio.run(wait())
+
+
+@dataclass
+class Desk:
+    """The budget store on a clock that the test turns."""
+
+    now: datetime = START
+    store: BudgetStore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = BudgetStore(clock=lambda: self.now)
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def take(self, holder: str, endpoint: Endpoint = INIT, **wish: float) -> Granted | Wait:
+        return run(self.store.take("mia", endpoint, holder, **wish))  # type: ignore[arg-type]
+
+    def end(self, holder: str, endpoint: Endpoint = INIT) -> None:
+        run(self.store.end("mia", endpoint, holder))
+
+    def call(self, holder: str, endpoint: Endpoint = INIT, seconds: float = 0.0) -> bool:
+        """Take a call that ends after so many seconds; return whether it was granted."""
+        granted = isinstance(self.take(holder, endpoint), Granted)
+        self.advance(seconds)
+        self.end(holder, endpoint)
+        return granted
+
+    def wait(self, holder: str, endpoint: Endpoint = INIT, **wish: float) -> Wait:
+        answer = self.take(holder, endpoint, **wish)
+        assert isinstance(answer, Wait)
+        return answer
+
+    def use_up(self, endpoint: Endpoint = INIT) -> None:
+        every = PER_MINUTE[endpoint]
+        assert self.take("user", endpoint, count=every) == Granted(count=every)
+        self.end("user", endpoint)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.mark.parametrize("endpoint", Endpoint)
+def test_an_account_has_its_calls_of_a_minute_and_no_more(desk: Desk, endpoint: Endpoint) -> None:
+    granted = [desk.call(f"task {number}", endpoint) for number in range(PER_MINUTE[endpoint] + 2)]
+    assert granted == [True] * PER_MINUTE[endpoint] + [False] * 2
+    assert isinstance(run(desk.store.take("anna", endpoint, "task")), Granted), "another account has its own"
+
+
+def test_the_first_call_of_all_keeps_nobody_waiting_whose_clock_is_a_moment_behind(desk: Desk) -> None:
+    desk.take("first")
+    desk.advance(-0.5)
+    assert desk.call("second")
+
+
+def test_a_call_counts_for_a_minute_from_its_end(desk: Desk) -> None:
+    for number in range(6):
+        assert desk.call(f"task {number}", seconds=10)
+    # The first call ended 50 s ago.
+    desk.advance(WINDOW - 50 - 0.1)
+    assert not desk.call("late")
+    desk.advance(0.1)
+    assert desk.call("late")
+    assert not desk.call("later")
+
+
+def test_a_call_whose_end_is_never_told_counts_as_a_long_one(desk: Desk) -> None:
+    for number in range(6):
+        desk.take(f"killed {number}")
+    desk.advance(60 + WINDOW - 1)
+    assert not desk.call("next", seconds=1)
+    assert desk.call("next")
+
+
+def test_a_taker_can_promise_that_its_calls_are_short(desk: Desk) -> None:
+    for number in range(6):
+        desk.take(f"poller {number}", within=15.0)
+    desk.advance(20 + WINDOW - 1)
+    assert not desk.call("next", seconds=1)
+    assert desk.call("next")
+
+
+def test_what_a_lost_answer_took_is_given_back_with_the_rest(desk: Desk) -> None:
+    desk.take("task")
+    desk.take("task")
+    desk.end("task")
+    desk.advance(WINDOW)
+    assert [desk.call(f"task {number}") for number in range(7)] == [True] * 6 + [False]
+
+
+def test_the_end_of_a_call_is_not_put_off_when_it_is_told_again(desk: Desk) -> None:
+    for number in range(6):
+        desk.take(f"task {number}")
+        desk.end(f"task {number}")
+    desk.advance(30)
+    desk.end("task 0")
+    desk.advance(WINDOW - 30)
+    assert [desk.call(f"next {number}") for number in range(6)] == [True] * 6
+
+
+def test_a_poller_takes_many_and_leaves_some(desk: Desk) -> None:
+    assert desk.take("poller", STATUS, count=10, leave=3) == Granted(count=10)
+    assert desk.take("poller", STATUS, count=10, leave=3) == Granted(count=10)
+    assert desk.take("poller", STATUS, count=10, leave=3) == Granted(count=7)
+    assert isinstance(desk.take("poller", STATUS, count=10, leave=3), Wait)
+    assert [desk.call(f"task {number}", STATUS) for number in range(4)] == [True] * 3 + [False]
+
+
+def test_a_poller_has_no_place_in_the_line(desk: Desk) -> None:
+    desk.use_up(STATUS)
+    assert desk.wait("poller", STATUS, count=5).retry_in == WINDOW
+    assert desk.wait("modest poller", STATUS, leave=3).retry_in == WINDOW
+    with transaction() as session:
+        assert session.scalars(select(WaiterRow)).all() == []
+
+
+def test_who_waited_first_is_served_first(desk: Desk) -> None:
+    desk.use_up()
+    waits = [desk.wait(f"task {number}").retry_in for number in range(8)]
+    assert waits == sorted(waits)
+    assert waits[7] - waits[0] == WINDOW, "the seventh and the eighth wait for the second round"
+    desk.advance(WINDOW)
+    assert not desk.call("newcomer"), "six slots are free, and eight are before it"
+    assert not desk.call("task 6")
+    assert [desk.call(f"task {number}") for number in (5, 0, 4, 1, 3, 2)] == [True] * 6
+    desk.advance(WINDOW)
+    assert desk.call("task 6")
+    assert desk.call("task 7")
+    assert desk.call("newcomer")
+
+
+def test_asking_again_keeps_the_place(desk: Desk) -> None:
+    desk.use_up()
+    desk.wait("first")
+    desk.wait("second")
+    for _ in range(3):
+        desk.advance(15)
+        desk.wait("first")
+    with transaction() as session:
+        line = session.scalars(select(WaiterRow.holder).order_by(WaiterRow.id)).all()
+    assert line == ["first", "second"]
+
+
+def test_a_slot_is_kept_for_who_is_to_come_but_not_for_who_is_late(desk: Desk) -> None:
+    desk.use_up()
+    told = [desk.wait(f"late {number}").retry_in for number in range(6)][-1]
+    desk.advance(told + FIRST_LATENESS + KEEP_SLOT)
+    assert not desk.call("newcomer")
+    desk.advance(0.1)
+    assert [desk.call(f"newcomer {number}") for number in range(5)] == [True] * 5
+
+
+def test_who_is_late_keeps_its_place_and_is_first_when_it_is_back(desk: Desk) -> None:
+    desk.use_up()
+    told = [desk.wait(f"late {number}").retry_in for number in range(6)][-1]
+    desk.advance(told + KEEP_PLACE)
+    assert [desk.call(f"newcomer {number}") for number in range(5)] == [True] * 5
+    assert desk.call("late 3")
+    assert places(desk) == ["late 0", "late 1", "late 2", "late 4", "late 5"]
+
+
+def test_who_does_not_come_back_loses_the_place(desk: Desk) -> None:
+    desk.use_up()
+    told = [desk.wait(f"gone {number}").retry_in for number in range(6)][-1]
+    desk.advance(told + KEEP_PLACE + 1)
+    assert desk.call("next")
+    assert places(desk) == []
+
+
+def places(desk: Desk) -> list[str]:
+    """Return who waits in the line, after a call that looks at it."""
+    desk.take("looks", count=2)
+    with transaction() as session:
+        return list(session.scalars(select(WaiterRow.holder).order_by(WaiterRow.id)))
+
+
+@pytest.mark.parametrize("left", [2.0, 9.0, 13.0])
+def test_who_has_little_to_wait_does_not_leave_its_worker(desk: Desk, left: float) -> None:
+    desk.use_up()
+    desk.advance(WINDOW - left)
+    assert desk.wait("task").retry_in <= SHORT_WAIT
+
+
+def test_who_leaves_its_worker_leaves_it_for_long_enough_that_airflow_notices(desk: Desk) -> None:
+    desk.use_up()
+    desk.advance(WINDOW - SHORTEST_LEAVE - FIRST_LATENESS - 1)
+    assert desk.wait("task").retry_in == SHORTEST_LEAVE
+
+
+def test_an_early_bird_waits_the_last_seconds_where_it_is(desk: Desk) -> None:
+    desk.use_up()
+    desk.wait("task")
+    desk.advance(WINDOW - 1.5)
+    assert desk.wait("task").retry_in == pytest.approx(1.5)
+    desk.advance(1.5)
+    assert desk.call("task")
+
+
+@pytest.mark.parametrize("start_takes", [0.0, 4.0, 9.0])
+def test_tasks_are_called_back_as_much_earlier_as_they_are_mostly_late(
+    desk: Desk, start_takes: float
+) -> None:
+    for number in range(12):
+        desk.use_up()
+        told = desk.wait(f"task {number}").retry_in
+        desk.advance(told + start_takes)
+        early = WINDOW - told - start_takes
+        assert desk.call(f"task {number}") == (early <= 0)
+        desk.advance(2 * WINDOW)
+        desk.call(f"task {number}")
+        desk.advance(2 * WINDOW)
+    assert early == pytest.approx(1.0, abs=0.3)
+
+
+def test_after_a_429_nobody_calls_for_a_while(desk: Desk) -> None:
+    run(desk.store.hold_back("mia", INIT, 70))
+    assert desk.wait("task").retry_in == pytest.approx(66)
+    run(desk.store.hold_back("mia", INIT, 30))
+    desk.advance(69)
+    assert not desk.call("task")
+    assert desk.call("task", STATUS), "the other endpoints go on"
+    desk.advance(1)
+    assert desk.call("task")
+
+
+@pytest.mark.parametrize(
+    ("cap", "closes"),
+    [
+        (Cap.POSTS, {False: True, True: False}),
+        (Cap.DRAFTS, {False: False, True: True}),
+        (Cap.ACTIVE_USERS, {False: True, True: True}),
+    ],
+)
+def test_a_cap_closes_what_it_is_about(desk: Desk, cap: Cap, closes: dict[bool, bool]) -> None:
+    closed = run(desk.store.close("mia", cap))
+    assert (closed.cap, closed.until) == (cap, START + timedelta(hours=1))
+    for draft, is_closed in closes.items():
+        answer = desk.take("task", draft=draft)
+        assert answer == closed if is_closed else isinstance(answer, Granted)
+    assert isinstance(desk.take("task", STATUS), Granted)
+    desk.advance(3600)
+    assert isinstance(desk.take("task"), Granted)
+
+
+def test_a_cap_ends_when_the_oldest_post_no_longer_counts(desk: Desk) -> None:
+    ages: list[tuple[float, str, str | None]] = [
+        (25, PostState.OUT, "p1"),
+        (23, PostState.FAILED, "p2"),
+        (22, "", None),
+        (20, PostState.OUT, "p3"),
+        (4, "", "p4"),
+    ]
+    attempts(desk, ages)
+    assert run(desk.store.close("mia", Cap.POSTS)).retry_in == 4 * 3600
+    desk.advance(4 * 3600 + 1)
+    assert isinstance(desk.take("task"), Granted)
+    assert run(desk.store.close("mia", Cap.POSTS)).retry_in == 16 * 3600 - 1
+    assert run(desk.store.close("anna", Cap.POSTS)).retry_in == 3600
+    assert run(desk.store.close("zoe", Cap.POSTS, retry_in=90)).retry_in == 90
+
+
+def attempts(desk: Desk, ages: list[tuple[float, str, str | None]]) -> None:
+    """Let Mia have made attempts so many hours ago."""
+    with transaction() as session:
+        post = PostRow(
+            conn_id="mia",
+            post_key="k",
+            state="out",
+            kind="video",
+            source="file",
+            fingerprint="f",
+            content={},
+            origin={},
+            created_at=desk.now,
+            updated_at=desk.now,
+        )
+        session.add(post)
+        session.flush()
+        for number, (hours, outcome, publish_id) in enumerate(ages):
+            session.add(
+                AttemptRow(
+                    post_id=post.id,
+                    number=number,
+                    intent_id="i",
+                    publish_id=publish_id,
+                    outcome=outcome,
+                    started_at=desk.now - timedelta(hours=hours),
+                )
+            )
+
+
+def ahead(desk: Desk) -> Desk:
+    """The desk of a machine whose clock is a month ahead."""
+    return Desk(desk.now + timedelta(days=30))
+
+
+@pytest.mark.parametrize(("ended", "seconds"), [(True, WINDOW), (False, LONGEST_CALL + WINDOW)])
+@pytest.mark.parametrize("within", [None, 15.0, 86400.0])
+def test_calls_of_a_clock_that_was_ahead_are_free_again_when_any_would_be(
+    desk: Desk, ended: bool, seconds: float, within: float | None
+) -> None:
+    wrong = ahead(desk)
+    for number in range(6):
+        run(wrong.store.take("mia", INIT, f"task {number}", within=within))
+        if ended:
+            wrong.end(f"task {number}")
+    desk.wait("early")
+    desk.advance(seconds - 0.1)
+    assert not desk.call("early")
+    desk.advance(0.1)
+    assert desk.call("early")
+
+
+def test_a_promise_of_more_than_a_minute_counts_as_one(desk: Desk) -> None:
+    for number in range(6):
+        desk.take(f"poller {number}", within=86400.0)
+    desk.advance(LONGEST_CALL + WINDOW)
+    assert desk.call("next")
+
+
+def test_a_429_on_a_clock_that_was_ahead_holds_everybody_back_for_a_day_at_most(desk: Desk) -> None:
+    run(ahead(desk).store.hold_back("mia", INIT, 70))
+    assert desk.wait("task").retry_in <= 86400
+    desk.advance(86400)
+    assert desk.call("task")
+
+
+@pytest.mark.parametrize("named_again", [False, True])
+def test_a_cap_of_a_clock_that_was_ahead_closes_for_a_day_at_most(desk: Desk, named_again: bool) -> None:
+    run(ahead(desk).store.close("mia", Cap.POSTS))
+    if named_again:
+        run(desk.store.close("mia", Cap.POSTS))
+    assert desk.wait("task").until == START + timedelta(days=1)
+    desk.advance(86400)
+    assert isinstance(desk.take("task"), Granted)
+
+
+def test_a_post_of_a_clock_that_was_ahead_counts_for_a_day(desk: Desk) -> None:
+    attempts(desk, [(-720, PostState.OUT, "p1")])
+    assert run(desk.store.close("mia", Cap.POSTS)).retry_in == 86400
+
+
+def test_who_was_told_to_wait_by_a_clock_that_was_ahead_does_not_keep_the_line_waiting(desk: Desk) -> None:
+    wrong = ahead(desk)
+    wrong.use_up()
+    for number in range(7):
+        wrong.wait(f"gone {number}")
+    desk.wait("next")
+    desk.advance(LONGEST_CALL + 2 * WINDOW + KEEP_PLACE + 1)
+    assert desk.call("newcomer")
+    assert places(desk) == []
+
+
+@pytest.mark.parametrize("spread", [0.0, 2.0])
+def test_sixty_posts_from_eight_tasks_use_the_minute_almost_fully_and_never_too_much(
+    desk: Desk, spread: float
+) -> None:
+    calls, slept = simulate(desk, posts=60, tasks=8, start_takes=5.0, spread=spread)
+    assert len(calls) == 60
+    for number in range(len(calls) - 6):
+        assert calls[number + 6] - calls[number] > 60, "seven calls within a minute"
+    # 60 calls take nine windows after the first six.
+    assert 9 * 60 / (calls[-1] - calls[0]) >= 0.95
+    assert slept / 60 < 3, "seconds that a worker is held by waiting, per post"
+
+
+def simulate(
+    desk: Desk, *, posts: int, tasks: int, start_takes: float, spread: float
+) -> tuple[list[float], float]:
+    """Let tasks publish one post after the other, leaving their worker while they wait.
+
+    Returns when the calls were made, and for how many seconds workers were held by waiting.
+    """
+    chance = random.Random(7)
+    coming: list[tuple[float, int]] = [(0.0, number) for number in range(tasks)]
+    calls: list[float] = []
+    slept, begun = 0.0, tasks
+    while coming:
+        at, post = heapq.heappop(coming)
+        desk.now = START + timedelta(seconds=at)
+        answer = desk.take(f"post {post}")
+        if isinstance(answer, Wait) and answer.retry_in <= SHORT_WAIT:
+            slept += answer.retry_in
+            heapq.heappush(coming, (at + answer.retry_in, post))
+        elif isinstance(answer, Wait):
+            late = start_takes + chance.uniform(-spread, spread)
+            heapq.heappush(coming, (at + answer.retry_in + late, post))
+        else:
+            calls.append(at)
+            desk.now += timedelta(seconds=0.1)
+            desk.end(f"post {post}")
+            if begun < posts:
+                heapq.heappush(coming, (at + start_takes, begun))
+                begun += 1
+    return calls, slept

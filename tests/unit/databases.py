@@ -1,0 +1,190 @@
+"""Airflow's real metadata database, on SQLite and, where TIKTOK_TEST_POSTGRES_URL is set, on PostgreSQL;
+and Mia, a creator of the sandbox."""
+
+import asyncio
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from airflow import settings
+from airflow.models import Connection
+from airflow.models.crypto import get_fernet
+from airflow.models.log import Log
+from airflow.utils.db import initdb
+from cryptography.fernet import Fernet
+from sqlalchemy import create_engine, delete, make_url, select, text
+
+from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.session import transaction
+from tiktok_provider.database.tables import Base
+from tiktok_sandbox.client import Account, App, Sandbox, Tokens
+
+POSTGRES = "TIKTOK_TEST_POSTGRES_URL"
+
+
+DATABASES = ["sqlite", *(["postgresql"] if os.environ.get(POSTGRES) else [])]
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def migrated_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of a database that Airflow made and now uses, in this process; about two seconds."""
+    if request.param == "sqlite":
+        with airflow_on(f"sqlite:///{tmp_path_factory.mktemp('metadata')}/airflow.db") as url:
+            initdb()
+            yield url
+    else:
+        with own_postgres_database(os.environ[POSTGRES]) as new, airflow_on(new) as url:
+            initdb()
+            yield url
+
+
+@pytest.fixture
+def database(migrated_database: str) -> Iterator[str]:
+    """The same, without accounts, nonces, connections and log entries."""
+    yield migrated_database
+    with transaction() as session:
+        for table in Base.metadata.sorted_tables:
+            session.execute(delete(table))
+        session.execute(delete(Connection))
+        session.execute(delete(Log))
+
+
+@contextmanager
+def airflow_on(url: str) -> Iterator[str]:
+    """Let Airflow use another metadata database for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", url)
+        patch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+        configure()
+        yield url
+    configure()
+
+
+def configure() -> None:
+    """Let Airflow read its configuration anew."""
+    get_fernet.cache_clear()
+    settings.dispose_orm(do_log=False)
+    settings.configure_vars()
+    settings.configure_orm()
+
+
+@contextmanager
+def own_postgres_database(server: str) -> Iterator[str]:
+    """A new database on the server, dropped at the end."""
+    name = f"tiktok_test_{secrets.token_hex(6)}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        engine.dispose()
+
+
+@dataclass
+class Clock:
+    """The sandbox's time, which stands still unless it is advanced."""
+
+    sandbox: Sandbox
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **passed: float) -> None:
+        """Let so many ``days``, ``minutes`` or ``seconds`` go by, here and in the sandbox."""
+        step = timedelta(**passed)
+        self.sandbox.advance(step.total_seconds())
+        self.now += step
+
+
+@dataclass
+class Mia:
+    """A creator of the sandbox and the Connection ``mia`` in the environment, with a first token set."""
+
+    sandbox: Sandbox
+    app: App
+    account: Account
+    clock: Clock
+    monkeypatch: pytest.MonkeyPatch
+
+    def issue(self, **fields: float) -> Tokens:
+        """Return a new token set, as the consent page would give it."""
+        return self.sandbox.issue_tokens(self.app, self.account, **fields)
+
+    def define(self, first_set: Tokens | None, **changes: object) -> None:
+        """Define the user's Connection, with a first token set or none."""
+        self.monkeypatch.setenv("AIRFLOW_CONN_MIA", json.dumps({**self.fields(first_set), **changes}))
+
+    def fields(self, first_set: Tokens | None) -> dict[str, object]:
+        """What the user's Connection says."""
+        extra = {} if first_set is None else {name: getattr(first_set, name) for name in SET_FIELDS}
+        return {
+            "conn_type": "tiktok",
+            "login": self.app.client_key,
+            "password": self.app.client_secret,
+            "host": self.sandbox.url,
+            "extra": {**extra, "username": "mia"},
+        }
+
+    def store(self, **options: Any) -> AccountStore:
+        """Return a new store, as another process would have it."""
+        return AccountStore(clock=self.clock, **options)
+
+    def refreshes(self) -> int:
+        """How often TikTok's token endpoint was called."""
+        return len(self.sandbox.requests("/v2/oauth/token/"))
+
+    def kept(self) -> dict[str, Any]:
+        """The token set in the second Connection, decrypted; empty if there is none."""
+        with transaction() as session:
+            row = session.scalar(select(Connection).where(Connection.conn_id == "mia.tokens"))
+            return dict(row.extra_dejson) if row else {}
+
+    def works(self) -> bool:
+        """Whether TikTok takes the access token that is kept."""
+        header = {"Authorization": f"Bearer {self.kept()['access_token']}"}
+        url = f"{self.sandbox.url}/v2/user/info/?fields=open_id"
+        return httpx.get(url, headers=header, trust_env=False).status_code == 200
+
+    def audit_log(self) -> list[tuple[str, dict[str, Any]]]:
+        """Event and facts of all entries, oldest first."""
+        with transaction() as session:
+            return [
+                (row.event, json.loads(row.extra or "{}"))
+                for row in session.scalars(select(Log).order_by(Log.id))
+            ]
+
+
+SET_FIELDS = ("access_token", "refresh_token", "access_expires_at", "refresh_expires_at", "open_id", "scope")
+
+
+@pytest.fixture
+def mia(database: str, tiktok_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Mia:  # noqa: ARG001
+    """Mia with an access token for 24 hours and a refresh token for a year; the clock stands still."""
+    tiktok_sandbox.freeze()
+    monkeypatch.setenv("AIRFLOW__TIKTOK__ALLOWED_HOSTS", tiktok_sandbox.url)
+    clock = Clock(tiktok_sandbox, datetime.fromtimestamp(tiktok_sandbox.now(), UTC))
+    app, account = tiktok_sandbox.create_app(), tiktok_sandbox.create_account(username="mia")
+    found = Mia(tiktok_sandbox, app, account, clock, monkeypatch)
+    found.define(found.issue())
+    return found
+
+
+@pytest.fixture
+def expired(mia: Mia) -> Mia:
+    """Mia, known to the store, with an access token that ended a second ago."""
+    asyncio.run(mia.store().look("mia"))
+    mia.clock.advance(days=1, seconds=1)
+    return mia

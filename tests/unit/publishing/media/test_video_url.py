@@ -1,0 +1,46 @@
+"""What TikTok would not pull from is refused before anything is sent."""
+
+import pytest
+
+from tiktok_provider.api.hosts import HostPolicy
+from tiktok_provider.publishing.media.video_url import VideoUrl
+
+GOOD = "https://media.example.com/spring/clip.mp4?signature=fake"
+
+
+def findings(url: str, allowed: str = "") -> list[str]:
+    return [str(finding) for finding in VideoUrl(url).findings(HostPolicy.parse(allowed))]
+
+
+def test_a_https_url_of_a_domain_is_taken() -> None:
+    assert findings(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://media.example.com/clip.mp4", "it begins with http, not https"),
+        ("clip.mp4", "it has no host"),
+        ("https://192.0.2.7/clip.mp4", "its host is no domain name"),
+        ("https://[2001:db8::7]/clip.mp4", "its host is no domain name"),
+        ("https://intranet/clip.mp4", "its host is no domain name"),
+        ("https://user:fake@media.example.com/clip.mp4", "it carries credentials"),
+        ("https://media.example.com/a/../clip.mp4", "its path contains '..'"),
+        ("https://media.example.com:port/clip.mp4", "it has no host"),
+    ],
+)
+def test_any_other_is_refused_with_the_rule(url: str, problem: str) -> None:
+    [finding] = findings(url)
+    assert problem in finding
+    assert "verified in TikTok's developer portal" in finding
+    assert "fake" not in finding
+
+
+def test_what_the_platform_allows_is_taken_as_it_is() -> None:
+    assert findings("http://127.0.0.1:9080/clip.mp4", allowed="http://127.0.0.1:9080") == []
+
+
+def test_a_new_signature_is_no_new_video() -> None:
+    assert VideoUrl(GOOD).fingerprint == VideoUrl(GOOD.replace("fake", "other")).fingerprint
+    assert VideoUrl(GOOD).fingerprint != VideoUrl(GOOD.replace("clip", "clap")).fingerprint
+    assert "signature" not in VideoUrl(GOOD).fingerprint + repr(VideoUrl(GOOD))
