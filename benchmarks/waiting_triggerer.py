@@ -165,7 +165,7 @@ def notice(posts: list[dict[str, Any]], output: str) -> None:
 
 def simulate(posts: list[dict[str, Any]], url: str, output: str) -> None:
     """Wait for the posts one after the other, on the sandbox's clock; write the outcomes."""
-    from tiktok_provider.database.rate_limits.service import BudgetStore
+    from tiktok_provider.database.rate_limits.service import RateLimitService
     from tiktok_provider.publishing.waiting.polling import Watch
     from tiktok_provider.triggers import poller
     from tiktok_sandbox.client import Sandbox
@@ -184,7 +184,7 @@ def simulate(posts: list[dict[str, Any]], url: str, output: str) -> None:
 
     poller.CLOCK = SandboxClock()
     defaults = {"clock": lambda: datetime.fromtimestamp(sandbox.now(), UTC)}
-    BudgetStore.__init__.__kwdefaults__ = defaults
+    RateLimitService.__init__.__kwdefaults__ = defaults
     kinds = []
     for post in posts:
         now = post["uploaded_at"]

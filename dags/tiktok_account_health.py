@@ -39,7 +39,7 @@ with DAG("tiktok_account_health", schedule="@daily", catchup=False, doc_md=__doc
 
     @task
     def name_the_dead(accounts: list[dict[str, Any]]) -> None:
-        """Fail if a person is needed; a retry would not help."""
+        """MarkFailed if a person is needed; a retry would not help."""
         if dead := [Health(**account) for account in accounts if account["state"] == "dead"]:
             raise AirflowFailException(tell(dead))
 

@@ -85,9 +85,9 @@ class Demo:
                 return make_clip(self._folder / "clip.mp4", text="Hello from Airflow")
         with self._narrator.step("Check the video"):
             file = VideoFile(video)
-            findings = check(probe(file))
-            if findings:
-                raise ValueError("; ".join(str(finding) for finding in findings))
+            violations = check(probe(file))
+            if violations:
+                raise ValueError("; ".join(str(violation) for violation in violations))
             return video.absolute()
 
     def _start_sandbox(self) -> LocalSandbox:

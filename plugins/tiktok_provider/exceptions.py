@@ -87,14 +87,14 @@ class TikTokError(Exception):
 class InvalidInputError(TikTokError, ValueError):
     """Values, media or texts that TikTok would refuse. Nothing was sent; a retry finds the same.
 
-    :param findings: one sentence for each, with field, value and limit; all of them, not just the first.
+    :param violations: one sentence for each, with field, value and limit; all of them, not just the first.
     """
 
     actor = Actor.DAG_AUTHOR
 
-    def __init__(self, findings: Sequence[str]) -> None:
-        self.findings = tuple(str(finding) for finding in findings)
-        super().__init__("Nothing was sent to TikTok: " + "; ".join(self.findings) + ".")
+    def __init__(self, violations: Sequence[str]) -> None:
+        self.violations = tuple(str(violation) for violation in violations)
+        super().__init__("Nothing was sent to TikTok: " + "; ".join(self.violations) + ".")
 
 
 class ConnectionSettingsError(TikTokError):

@@ -16,7 +16,7 @@ class TikTokPlugin(AirflowPlugin):
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The web app. Only the API server asks for it, so workers never import FastAPI."""
-        from tiktok_provider.database.services import Stores
+        from tiktok_provider.database.services import Services
         from tiktok_provider.web.application import build_application
 
-        return [{"name": "TikTok", "url_prefix": URL_PREFIX, "app": build_application(Stores())}]
+        return [{"name": "TikTok", "url_prefix": URL_PREFIX, "app": build_application(Services())}]

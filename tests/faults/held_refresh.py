@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from tiktok_provider.api.calls import Call
 from tiktok_provider.database.accounts import token_endpoint as calling
-from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.accounts.service import AccountService
 from tiktok_sandbox.client import Sandbox
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def refresh_held(
         calling.TOTAL_TIMEOUT = SHORT_TIMEOUT
     gate = Gate(step, channel)
     with Sandbox(sandbox_url) as sandbox:
-        store = AccountStore(clock=clock_of(sandbox), call=_HeldCall(gate, way))
+        store = AccountService(clock=clock_of(sandbox), call=_HeldCall(gate, way))
         gate.pass_by(Step.BEGUN)
         asyncio.run(store.refresh("mia", 1))
         gate.pass_by(Step.COMMITTED)

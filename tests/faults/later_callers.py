@@ -11,11 +11,11 @@ import httpx
 from tests.unit.databases import Mia
 from tiktok_provider.api.accounts import creator_info
 from tiktok_provider.api.drivers import SyncDriver
-from tiktok_provider.database.services import Stores
+from tiktok_provider.database.services import Services
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.hooks.tokens import Pause, Read, Step, Token, current_token
 from tiktok_provider.store.errors import AccountDeadError
-from tiktok_provider.store.requests import Operation
+from tiktok_provider.store.requests import StoreRequest
 
 # As Airflow waits between two tries of a task by default.
 RETRY_DELAY = timedelta(minutes=5)
@@ -40,7 +40,7 @@ class TaskTry:
 
     def _token(self, spent: str | None) -> str | None:
         if self.held is None or spent:
-            self.held = self._drive(current_token("mia", spent, self.mia.clock))
+            self.held = self._drive(current_token(spent, self.mia.clock))
         return self.held.value if self.held.value != spent else None
 
     def _drive(self, steps: Generator[Step, Any, Token]) -> Token:
@@ -62,8 +62,8 @@ class TaskTry:
             return self.mia.clock.advance(seconds=step.seconds)
         return self.mia.kept() if isinstance(step, Read) else asyncio.run(self._ask(step))
 
-    async def _ask(self, operation: Operation[Any]) -> Any:
-        return await operation.do(Stores(accounts=self.mia.store()))
+    async def _ask(self, request: StoreRequest[Any]) -> Any:
+        return await Services(accounts=self.mia.store()).answer("mia", request)
 
 
 def fate(mia: Mia) -> str:

@@ -45,7 +45,7 @@ class DiceShot:
         return due
 
     async def blow(self, owner: Owner) -> None:  # noqa: ARG002
-        """Fail."""
+        """MarkFailed."""
         raise self.dice.choice([HangUpError, HangUpError, UnavailableError])
 
 

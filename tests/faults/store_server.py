@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import uvicorn
 from fastapi import FastAPI
 
-from tiktok_provider.database.rate_limits.service import BudgetStore
-from tiktok_provider.database.services import Stores
+from tiktok_provider.database.rate_limits.service import RateLimitService
+from tiktok_provider.database.services import Services
 from tiktok_provider.web.application import build_application
 
 
@@ -24,7 +24,7 @@ def main() -> None:
         return datetime.fromtimestamp(began + (time.time() - began) * speed, UTC)
 
     outer = FastAPI()
-    outer.mount("/tiktok", build_application(Stores(budgets=BudgetStore(clock=quick_clock))))
+    outer.mount("/tiktok", build_application(Services(rate_limits=RateLimitService(clock=quick_clock))))
     uvicorn.run(outer, host="127.0.0.1", port=port, log_level="warning", access_log=False)
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from tests.unit.databases import Clock, Mia
 from tiktok_provider.api.calls import Call
-from tiktok_provider.api.oauth import TokenSet
-from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.api.oauth import TokenResponse
+from tiktok_provider.database.accounts.service import AccountService
 from tiktok_provider.database.accounts.token_endpoint import call_tiktok
-from tiktok_provider.database.services import Stores
+from tiktok_provider.database.services import Services
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.store.client import Store
-from tiktok_provider.store.requests import Operation
+from tiktok_provider.store.requests import StoreRequest
 from tiktok_provider.store.token_sets import REFRESH_LEAD
 
 T = TypeVar("T")
@@ -31,13 +31,13 @@ CREATOR_INFO = "/v2/post/publish/creator_info/query/"
 class ClockedStore(Store):
     """The store in this process, as the command line has it, on the test's clock."""
 
-    def __init__(self, accounts: AccountStore) -> None:
+    def __init__(self, accounts: AccountService) -> None:
         super().__init__("mia")
         self._accounts = accounts
 
-    def run(self, operation: Operation[T]) -> T:
+    def run(self, request: StoreRequest[T]) -> T:
         async def call() -> T:
-            return await operation.do(Stores(accounts=self._accounts))
+            return await Services(accounts=self._accounts).answer(self.conn_id, request)
 
         return asyncio.run(call())
 
@@ -45,7 +45,7 @@ class ClockedStore(Store):
 class ClockedHook(TikTokHook):
     """The hook on the test's clock, and a store on the same."""
 
-    def __init__(self, clock: Clock, accounts: AccountStore) -> None:
+    def __init__(self, clock: Clock, accounts: AccountService) -> None:
         super().__init__("mia", clock=clock)
         self._accounts = accounts
 
@@ -67,21 +67,21 @@ def creator(mia: Mia, monkeypatch: pytest.MonkeyPatch) -> Mia:
 Hooks = Generator[ClockedHook, None, None]
 
 
-def new_hooks(mia: Mia, accounts: AccountStore) -> Hooks:
+def new_hooks(mia: Mia, accounts: AccountService) -> Hooks:
     """A hook for each call, as in a task that runs every ten minutes."""
     while True:
         with ClockedHook(mia.clock, accounts) as hook:
             yield hook
 
 
-def one_hook(mia: Mia, accounts: AccountStore) -> Hooks:
+def one_hook(mia: Mia, accounts: AccountService) -> Hooks:
     """The same hook for all calls, as in a task that runs for a week."""
     with ClockedHook(mia.clock, accounts) as hook:
         while True:
             yield hook
 
 
-def spend_a_week(mia: Mia, hooks: Callable[[Mia, AccountStore], Hooks], accounts: AccountStore) -> None:
+def spend_a_week(mia: Mia, hooks: Callable[[Mia, AccountService], Hooks], accounts: AccountService) -> None:
     """Call once every ten minutes, at the end as well as at the beginning."""
     source = hooks(mia, accounts)
     for _ in range(WEEK // PAUSE):
@@ -116,7 +116,7 @@ def expected_refreshes(lifetime: timedelta) -> float:
 )
 def test_a_week_takes_one_refresh_for_each_lifetime(
     creator: Mia,
-    hooks: Callable[[Mia, AccountStore], Hooks],
+    hooks: Callable[[Mia, AccountService], Hooks],
     rotates: bool,
     note: Callable[..., None],
     request: pytest.FixtureRequest,
@@ -137,7 +137,7 @@ def test_a_week_of_shorter_lifetimes_takes_more_refreshes(
 
     async def with_shorter_lifetimes(base_url: str, call: Call[T]) -> T:
         answer = await call_tiktok(base_url, call)
-        assert isinstance(answer, TokenSet)
+        assert isinstance(answer, TokenResponse)
         return answer.model_copy(update={"expires_in": seconds})
 
     creator.define(creator.issue(expires_in=seconds))

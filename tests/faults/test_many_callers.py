@@ -24,7 +24,7 @@ pytestmark = [
         "TIKTOK_RELIABILITY" not in os.environ, reason="takes minutes: scripts/reliability.sh"
     ),
 ]
-ROUTE = "/store/accounts/mia/refresh"
+ROUTE = "/store/accounts/mia/tokens/refresh"
 
 
 @dataclass

@@ -62,7 +62,7 @@ def _one_caller(ready: Barrier, start: Barrier) -> dict[str, Any]:
         began = time.monotonic()
         with open_store(CONN_ID, user.password or "") as store:
             assert isinstance(store, HttpStore)
-            token = run_steps(current_token(CONN_ID), store, read)
+            token = run_steps(current_token(), store, read)
         seconds = time.monotonic() - began
     with httpx.Client(base_url=user.host or "", trust_env=False) as client:
         SyncDriver(client, lambda spent: None if spent else token.value).run(user_info())

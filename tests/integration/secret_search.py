@@ -103,7 +103,7 @@ class Watch:
     """
 
     def __init__(self, airflow: LocalAirflow) -> None:
-        self.findings = Findings()
+        self.violations = Findings()
         self._home = airflow.home
         self._engine = create_engine(airflow.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
         self._fernet = Fernet(fernet_key(airflow.home))
@@ -123,7 +123,7 @@ class Watch:
         self._engine.dispose()
         if self._problems:
             raise self._problems[0]
-        self.findings.add(files(self._home))
+        self.violations.add(files(self._home))
 
     def _look_until_the_end(self) -> None:
         try:
@@ -134,8 +134,8 @@ class Watch:
             self._problems.append(error)
 
     def _look(self) -> None:
-        self.findings.add(arguments())
-        self.findings.add(rows(self._engine, self._fernet))
+        self.violations.add(arguments())
+        self.violations.add(rows(self._engine, self._fernet))
 
 
 def files(home: Path) -> Iterator[tuple[str, bytes]]:

@@ -136,25 +136,25 @@ def test_secrets_are_found_where_they_were_planted_and_nowhere_else(
         **dict.fromkeys(["refreshed", "found"], "success"),
         **dict.fromkeys(["dead", "init_refused", "upload_refused", "give_away"], "failed"),
     }
-    assert_all_was_watched(watch.findings)
+    assert_all_was_watched(watch.violations)
     for encoding, secret in planted.items():
-        places = watch.findings.places_of(secret)
+        places = watch.violations.places_of(secret)
         missed = [place for place in PLACES if not any(name.startswith(place) for name in places)]
         assert not missed, f"the search is blind there for what is {encoding}"
 
     secrets = {"client secret": app.client_secret, **given_out(memory["state"])}
     assert len(secrets) == 1 + 5 + 5 + 2, "four first sets, one new one, two uploads"
-    leaks = {name: places for name, value in secrets.items() if (places := watch.findings.places_of(value))}
+    leaks = {name: places for name, value in secrets.items() if (places := watch.violations.places_of(value))}
     assert leaks == {}
 
 
-def assert_all_was_watched(findings: Findings) -> None:
+def assert_all_was_watched(violations: Findings) -> None:
     """Check that what could give secrets away did happen, and was seen."""
 
     def seen(place: str, what: str) -> bool:
         return any(
             what.encode() in content
-            for name, contents in findings.seen.items()
+            for name, contents in violations.seen.items()
             if name.startswith(place)
             for content in contents
         )
@@ -164,6 +164,6 @@ def assert_all_was_watched(findings: Findings) -> None:
     assert seen("tiktok_post.publish_id", "v_pub_file")
     assert seen("log.event", "tiktok_refresh")
     assert seen("log.event", "tiktok_token_failure")
-    assert seen(ACCESS_LOG, "/tiktok/store/accounts/secrets_refreshed/refresh")
+    assert seen(ACCESS_LOG, "/tiktok/store/accounts/secrets_refreshed/tokens/refresh")
     assert seen("logs/dag_id=case_secrets", "HTTP Request: PUT")
     assert seen("logs/dag_id=case_secrets", "send_request_headers.started")

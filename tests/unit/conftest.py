@@ -27,7 +27,7 @@ from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.publishing.post_key import origin_of, post_key_of
 from tiktok_provider.store.posts import PostRecord
 from tiktok_provider.store.rate_limits import PER_MINUTE, Endpoint
-from tiktok_provider.store.requests import look_post, take_calls
+from tiktok_provider.store.requests import GetPost, TakeCalls
 from tiktok_sandbox.client import Account, App, Sandbox
 from tiktok_sandbox.clips import make_clip
 
@@ -107,13 +107,13 @@ class Task:
         """What is on record of this task's post under its default key."""
         key = post_key_of(None, origin_of(self.context))
         with open_store(CONN_ID) as store:
-            return store.run(look_post(CONN_ID, key))
+            return store.run(GetPost(key))
 
 
 def use_up(endpoint: Endpoint) -> None:
     """Make all calls that the account has in this minute, as another task."""
     with open_store(CONN_ID) as store:
-        store.run(take_calls(CONN_ID, endpoint, "another task", count=PER_MINUTE[endpoint]))
+        store.run(TakeCalls(endpoint, "another task", count=PER_MINUTE[endpoint]))
 
 
 @pytest.fixture(autouse=True)

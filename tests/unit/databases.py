@@ -21,7 +21,7 @@ from airflow.utils.db import initdb
 from cryptography.fernet import Fernet
 from sqlalchemy import create_engine, delete, make_url, select, text
 
-from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.accounts.service import AccountService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import Base
 from tiktok_sandbox.client import Account, App, Sandbox, Tokens
@@ -123,13 +123,13 @@ class Mia:
         """Return a new token set, as the consent page would give it."""
         return self.sandbox.issue_tokens(self.app, self.account, **fields)
 
-    def define(self, first_set: Tokens | None, **changes: object) -> None:
+    def define(self, initial_tokens: Tokens | None, **changes: object) -> None:
         """Define the user's Connection, with a first token set or none."""
-        self.monkeypatch.setenv("AIRFLOW_CONN_MIA", json.dumps({**self.fields(first_set), **changes}))
+        self.monkeypatch.setenv("AIRFLOW_CONN_MIA", json.dumps({**self.fields(initial_tokens), **changes}))
 
-    def fields(self, first_set: Tokens | None) -> dict[str, object]:
+    def fields(self, initial_tokens: Tokens | None) -> dict[str, object]:
         """What the user's Connection says."""
-        extra = {} if first_set is None else {name: getattr(first_set, name) for name in SET_FIELDS}
+        extra = {} if initial_tokens is None else {name: getattr(initial_tokens, name) for name in SET_FIELDS}
         return {
             "conn_type": "tiktok",
             "login": self.app.client_key,
@@ -138,9 +138,9 @@ class Mia:
             "extra": {**extra, "username": "mia"},
         }
 
-    def store(self, **options: Any) -> AccountStore:
+    def store(self, **options: Any) -> AccountService:
         """Return a new store, as another process would have it."""
-        return AccountStore(clock=self.clock, **options)
+        return AccountService(clock=self.clock, **options)
 
     def refreshes(self) -> int:
         """How often TikTok's token endpoint was called."""

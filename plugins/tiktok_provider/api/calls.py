@@ -147,7 +147,7 @@ def open_envelope(answer: Answer) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def token_is_spent(answer: Answer) -> bool:
+def token_is_rejected(answer: Answer) -> bool:
     """Tell whether TikTok refused the call for its access token alone, which proves that it did nothing else."""
     return answer.status == HTTPStatus.UNAUTHORIZED and b'"access_token_invalid"' in answer.content
 

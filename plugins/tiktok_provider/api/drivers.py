@@ -21,7 +21,7 @@ from tenacity import (
     wait_random,
 )
 
-from tiktok_provider.api.calls import Answer, Call, Request, retry_after, token_is_spent
+from tiktok_provider.api.calls import Answer, Call, Request, retry_after, token_is_rejected
 from tiktok_provider.exceptions import UnreachableError
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class SyncDriver:
     def __init__(
         self,
         client: httpx.Client,
-        token: Callable[[str | None], str | None] = lambda spent: None,  # noqa: ARG005
+        token: Callable[[str | None], str | None] = lambda rejected: None,  # noqa: ARG005
         *,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
@@ -83,7 +83,7 @@ class SyncDriver:
         while True:
             token = self._token(None) if request.authorized else None
             answer = self._answer(request, token)
-            if token and token_is_spent(answer) and (newer := self._token(token)):
+            if token and token_is_rejected(answer) and (newer := self._token(token)):
                 answer = self._answer(request, newer)
             try:
                 request = call.send(answer)
@@ -128,7 +128,7 @@ class AsyncDriver:
         while True:
             token = await self._token(None) if request.authorized else None
             answer = await self._answer(request, token)
-            if token and token_is_spent(answer) and (newer := await self._token(token)):
+            if token and token_is_rejected(answer) and (newer := await self._token(token)):
                 answer = await self._answer(request, newer)
             try:
                 request = call.send(answer)
@@ -153,7 +153,7 @@ class AsyncDriver:
         return Answer(response.status_code, response.headers, response.content)
 
 
-async def _no_token(spent: str | None) -> str | None:  # noqa: ARG001
+async def _no_token(rejected: str | None) -> str | None:  # noqa: ARG001
     return None
 
 

@@ -16,7 +16,7 @@ TOKEN_PATH = "/v2/oauth/token/"
 REVOKE_PATH = "/v2/oauth/revoke/"
 
 
-class TokenSet(Answered):
+class TokenResponse(Answered):
     """What the token endpoint gave. With the two that must be there it is worth keeping: the old one may be dead.
 
     :param expires_in: seconds that the access token lives from now.
@@ -76,7 +76,7 @@ def authorize_url(
 
 def exchange_code(
     client_key: str, client_secret: str, code: str, redirect_uri: str, verifier: str
-) -> Call[TokenSet]:
+) -> Call[TokenResponse]:
     """Turn the code of the redirect into tokens. A code works once.
 
     :param code: as a query parser gives it, that is decoded once.
@@ -93,7 +93,7 @@ def exchange_code(
     )
 
 
-def refresh_tokens(client_key: str, client_secret: str, refresh_token: str) -> Call[TokenSet]:
+def refresh_tokens(client_key: str, client_secret: str, refresh_token: str) -> Call[TokenResponse]:
     """Get a new token set. The refresh token that comes back replaces the old one.
 
     Not repeated when the answer is lost: the old refresh token may be dead by then.
@@ -111,13 +111,13 @@ def revoke(client_key: str, client_secret: str, access_token: str) -> Call[None]
         raise oauth_error("", answer.status)
 
 
-def _tokens(client_key: str, client_secret: str, grant: Mapping[str, str]) -> Call[TokenSet]:
+def _tokens(client_key: str, client_secret: str, grant: Mapping[str, str]) -> Call[TokenResponse]:
     answer = yield _form_request(
         TOKEN_PATH, {"client_key": client_key, "client_secret": client_secret, **grant}
     )
     document = decode(answer)
     _refuse_errors(answer, document)
-    return parse(TokenSet, document)
+    return parse(TokenResponse, document)
 
 
 def _form_request(path: str, form: Mapping[str, str]) -> Request:

@@ -21,9 +21,11 @@ def platform_of(redirect_uri: str) -> Platform:
     """
     parts = _parts(redirect_uri)
     desktop = parts is not None and parts.hostname in _LOOPBACK
-    findings = _general(redirect_uri) or (_desktop(parts) if parts and desktop else _web(redirect_uri, parts))
-    if findings:
-        raise InvalidInputError([f"redirect URI {redirect_uri!r} {finding}" for finding in findings])
+    violations = _general(redirect_uri) or (
+        _desktop(parts) if parts and desktop else _web(redirect_uri, parts)
+    )
+    if violations:
+        raise InvalidInputError([f"redirect URI {redirect_uri!r} {violation}" for violation in violations])
     return "desktop" if desktop else "web"
 
 
@@ -46,34 +48,36 @@ def _parts(redirect_uri: str) -> SplitResult | None:
 
 
 def _general(redirect_uri: str) -> list[str]:
-    findings = []
+    violations = []
     if len(redirect_uri) > _LONGEST:
-        findings.append(f"has {len(redirect_uri)} characters, TikTok takes at most {_LONGEST}")
+        violations.append(f"has {len(redirect_uri)} characters, TikTok takes at most {_LONGEST}")
     if "?" in redirect_uri or "#" in redirect_uri:
-        findings.append("has a query or a fragment, which TikTok refuses")
-    return findings
+        violations.append("has a query or a fragment, which TikTok refuses")
+    return violations
 
 
 def _desktop(parts: SplitResult) -> list[str]:
-    findings = []
+    violations = []
     if parts.scheme not in ("http", "https"):
-        findings.append("must begin with http:// or https://")
+        violations.append("must begin with http:// or https://")
     if parts.port is None:
-        findings.append(f"must name a port, or * for any: {parts.scheme}://{parts.hostname}:*{parts.path}")
-    return findings
+        violations.append(f"must name a port, or * for any: {parts.scheme}://{parts.hostname}:*{parts.path}")
+    return violations
 
 
 def _web(redirect_uri: str, parts: SplitResult | None) -> list[str]:
     if parts is None or not parts.hostname or "@" in parts.netloc:
         return ["must be of the form https://host/path, or http://127.0.0.1:*/path for a desktop app"]
-    findings = []
+    violations = []
     if parts.scheme != "https":
-        findings.append("must begin with https://, unless its host is localhost or 127.0.0.1 (a desktop app)")
+        violations.append(
+            "must begin with https://, unless its host is localhost or 127.0.0.1 (a desktop app)"
+        )
     if "*" in redirect_uri:
-        findings.append("has a *, which only the port of a desktop app can be")
+        violations.append("has a *, which only the port of a desktop app can be")
     if not _is_public(parts.hostname):
-        findings.append("must name a public host, or localhost or 127.0.0.1 (a desktop app)")
-    return findings
+        violations.append("must name a public host, or localhost or 127.0.0.1 (a desktop app)")
+    return violations
 
 
 def _is_public(host: str) -> bool:

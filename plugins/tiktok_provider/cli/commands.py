@@ -10,9 +10,9 @@ from airflow.utils.platform import getuser
 from tiktok_provider.cli import post_commands as settling
 from tiktok_provider.cli.connect_command import connect
 from tiktok_provider.cli.terminal import command, finish, print_rows, tell
-from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.accounts.service import AccountService
 from tiktok_provider.database.in_process import InProcessStore
-from tiktok_provider.database.posts.service import PostStore
+from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.doctor.run import examine_installation
 from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
 from tiktok_provider.store.token_sets import TokenState
@@ -30,7 +30,7 @@ def tiktok_connect(args: Namespace) -> None:
 @command()
 def tiktok_accounts(args: Namespace) -> None:
     """List the accounts."""
-    print_rows([asdict(account) for account in finish(AccountStore().accounts())], args.output)
+    print_rows([asdict(account) for account in finish(AccountService().accounts())], args.output)
 
 
 @command()
@@ -55,9 +55,9 @@ def tiktok_refresh(args: Namespace) -> None:
 @command()
 def tiktok_disconnect(args: Namespace) -> None:
     """Take the access away and wipe the tokens."""
-    done = finish(AccountStore().disconnect(args.conn_id, actor=getuser()))
+    done = finish(AccountService().disconnect(args.conn_id, actor=getuser()))
     print_rows([asdict(done)], args.output)
-    if done.first_set_remains:
+    if done.initial_tokens_remains:
         tell(
             f"Delete the tokens from connection {args.conn_id!r} where it is defined; the store cannot reach them."
         )
@@ -70,7 +70,7 @@ def tiktok_disconnect(args: Namespace) -> None:
 @command()
 def tiktok_prune(args: Namespace) -> None:
     """Delete what is no longer needed."""
-    deleted = {"nonces": finish(AccountStore().prune()), "attempts": finish(PostStore().prune())}
+    deleted = {"nonces": finish(AccountService().prune()), "attempts": finish(PostService().prune())}
     print_rows([{"what": what, "deleted": count} for what, count in deleted.items()], args.output)
 
 
@@ -96,15 +96,15 @@ def tiktok_forget(args: Namespace) -> None:
 def tiktok_doctor(args: Namespace) -> None:
     """Examine the installation."""
     conn_ids = [args.conn_id] if args.conn_id else _known_conn_ids()
-    findings = examine_installation(conn_ids, args.redirect_uri)
-    print_rows([asdict(finding) for finding in findings], args.output)
-    if any(finding.failed for finding in findings):
+    violations = examine_installation(conn_ids, args.redirect_uri)
+    print_rows([asdict(violation) for violation in violations], args.output)
+    if any(violation.failed for violation in violations):
         raise SystemExit(1)
 
 
 def _known_conn_ids() -> Sequence[str]:
     try:
-        return [account.conn_id for account in finish(AccountStore().accounts())]
+        return [account.conn_id for account in finish(AccountService().accounts())]
     except (StoreBusyError, StoreNotReadyError):
         # The check of the tables says so.
         return ()

@@ -10,14 +10,14 @@ from typing import Any
 
 from airflow.utils.platform import getuser
 
-from tiktok_provider.api.oauth import TokenSet
+from tiktok_provider.api.oauth import TokenResponse
 from tiktok_provider.api.redirect_uri import platform_of, with_port
-from tiktok_provider.cli.redirect_server import RedirectCatcher
+from tiktok_provider.cli.redirect_server import RedirectServer
 from tiktok_provider.cli.terminal import finish, tell
 from tiktok_provider.cli.user_connection import account_in, find_or_draft
-from tiktok_provider.connect.authorization import Attempt, ConsentError
+from tiktok_provider.connect.authorization import AuthorizationRequest, ConsentError
 from tiktok_provider.connect.flow import exchanged, other_account, unknown_account, username_of, with_open_id
-from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.accounts.service import AccountService
 
 # Time enough to log in to TikTok, with a second factor too.
 PATIENCE = 600.0
@@ -37,7 +37,7 @@ def connect(args: Namespace) -> dict[str, Any]:
     known = _known_open_id(args.conn_id)
     listens = is_desktop and args.redirect_uri.startswith("http:") and not args.paste
     with _redirects(args.redirect_uri, listens=listens) as (redirect_uri, wait):
-        attempt = Attempt(redirect_uri)
+        attempt = AuthorizationRequest(redirect_uri)
         _show(
             attempt.page(account, args.scopes, switch_account=args.switch_account),
             # Who pastes has the browser elsewhere.
@@ -51,19 +51,21 @@ def connect(args: Namespace) -> dict[str, Any]:
     username = username_of(account, tokens, report=tell)
     draft = connection if is_new else None
     state = finish(
-        AccountStore().connect(args.conn_id, tokens, actor=getuser(), username=username, draft=draft)
+        AccountService().connect(args.conn_id, tokens, actor=getuser(), username=username, draft=draft)
     )
     _warn_of_missing_scopes(args.scopes, tokens)
     return {**asdict(state), "username": username, "made_connection": is_new}
 
 
 @contextmanager
-def _redirects(redirect_uri: str, *, listens: bool) -> Iterator[tuple[str, Callable[[Attempt], str]]]:
+def _redirects(
+    redirect_uri: str, *, listens: bool
+) -> Iterator[tuple[str, Callable[[AuthorizationRequest], str]]]:
     """Yield the redirect URI of this attempt, and what waits for the code."""
     if not listens:
         yield with_port(redirect_uri, _PASTE_PORT), _pasted
         return
-    with RedirectCatcher(redirect_uri) as catcher:
+    with RedirectServer(redirect_uri) as catcher:
         yield catcher.redirect_uri, lambda attempt: catcher.wait(attempt.code_in, PATIENCE)
 
 
@@ -73,7 +75,7 @@ def _show(page: str, *, browse: bool) -> None:
         webbrowser.open(page)
 
 
-def _pasted(attempt: Attempt) -> str:
+def _pasted(attempt: AuthorizationRequest) -> str:
     tell(
         f"TikTok then leads to {attempt.redirect_uri}, which need not load. Copy its whole address from the browser,"
         " paste it here and press Enter:"
@@ -85,10 +87,10 @@ def _pasted(attempt: Attempt) -> str:
 
 
 def _known_open_id(conn_id: str) -> str:
-    accounts = finish(AccountStore().accounts())
+    accounts = finish(AccountService().accounts())
     return next((account.open_id for account in accounts if account.conn_id == conn_id), "")
 
 
-def _warn_of_missing_scopes(wanted: list[str], tokens: TokenSet) -> None:
+def _warn_of_missing_scopes(wanted: list[str], tokens: TokenResponse) -> None:
     if missing := sorted(set(wanted) - set(tokens.scope.split(","))):
         tell(f"Not granted: {', '.join(missing)}. Connect again to grant it.")

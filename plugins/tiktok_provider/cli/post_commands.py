@@ -8,7 +8,7 @@ from airflow.utils.platform import getuser
 
 from tiktok_provider.cli.post_address import post_in
 from tiktok_provider.cli.terminal import finish, tell
-from tiktok_provider.database.posts.service import PostStore
+from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.store.errors import PostStateError
 from tiktok_provider.store.posts import PostRecord, PostState
@@ -21,7 +21,7 @@ _WHAT_REMAINS = {
 }
 _TOLD = (
     *("conn_id", "username", "post_key", "kind", "source", "state", "attempt", "publish_id"),
-    *("post_ids", "post_url", "created_at", "updated_at", "fail_reason", "settled_by"),
+    *("post_ids", "post_url", "created_at", "updated_at", "fail_reason", "resolved_by"),
 )
 # Refused without a question; the store says why.
 _NEVER_FORGOTTEN = (PostState.UNCERTAIN, PostState.FINISHING)
@@ -35,7 +35,7 @@ def posts(args: Namespace) -> Sequence[Row]:
     """Return the posts on record, the last changed first; says so if there are more."""
     state = PostState(args.state) if args.state else None
     # One more, to know whether there are more.
-    found = finish(PostStore().posts(conn_id=args.conn_id, state=state, limit=args.limit + 1))
+    found = finish(PostService().posts(conn_id=args.conn_id, state=state, limit=args.limit + 1))
     if len(found) > args.limit:
         tell(f"These are the last {args.limit} only: raise --limit for more.")
     return [row(record, args.output) for record in found[: args.limit]]
@@ -47,7 +47,7 @@ def resolve(args: Namespace) -> Row:
     :raises PostAddressError: what is behind ``--posted`` is no post of this account.
     :raises PostStateError: the post is not uncertain, or not on record.
     """
-    store = PostStore()
+    store = PostService()
     post_id = post_url = None
     if args.posted:
         post_id, post_url = post_in(args.posted, _look(store, args))
@@ -71,7 +71,7 @@ def forget(args: Namespace) -> Row:
     :raises NotConfirmedError: the person did not agree, or the record has changed meanwhile.
     :raises PostStateError: the post is under way or uncertain, or not on record.
     """
-    store = PostStore()
+    store = PostService()
     record = _look(store, args)
     if record.state not in _NEVER_FORGOTTEN:
         link = f" ({record.post_url})" if record.post_url else ""
@@ -114,7 +114,7 @@ def _line(record: PostRecord) -> Row:
 
 def _block(record: PostRecord) -> Row:
     """Few columns, so that keys, ids and links stay whole, to be copied, on a terminal of 145 characters."""
-    settled = f"settled by {record.settled_by}" if record.settled_by else ""
+    settled = f"settled by {record.resolved_by}" if record.resolved_by else ""
     columns = {
         "post": (_account(record), record.post_key),
         "from": _origin(record.origin),
@@ -129,7 +129,7 @@ def _block(record: PostRecord) -> Row:
     return {name: "\n".join(line for line in lines if line) for name, lines in columns.items()}
 
 
-def _look(store: PostStore, args: Namespace) -> PostRecord:
+def _look(store: PostService, args: Namespace) -> PostRecord:
     record = finish(store.look(args.conn_id, args.post_key))
     if record is None:
         raise PostStateError(

@@ -26,7 +26,7 @@ _HEADERS = {
 }
 
 
-class RedirectCatcher:
+class RedirectServer:
     """Context manager: listens on the loopback interface for one redirect.
 
     :param redirect_uri: as registered, with a loopback host; ``*`` takes a free port.
@@ -47,7 +47,7 @@ class RedirectCatcher:
     def wait(self, code_in: Callable[[str], str], seconds: float) -> str:
         """Return the code of the first redirect that belongs to the attempt.
 
-        :param code_in: ``Attempt.code_in``.
+        :param code_in: ``AuthorizationRequest.code_in``.
         :raises ConsentError: the consent was refused, or the time is over.
         """
         self._server.code_in = code_in

@@ -22,7 +22,7 @@ class ForeignRedirectError(ConsentError):
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AuthorizationRequest:
     """What binds a redirect to the person who began.
 
     :param redirect_uri: with the port in it.

@@ -8,9 +8,9 @@ import httpx
 from tiktok_provider.api.accounts import creator_info, user_info
 from tiktok_provider.api.calls import Call
 from tiktok_provider.api.drivers import TIMEOUT, SyncDriver
-from tiktok_provider.api.oauth import TokenSet, exchange_code
-from tiktok_provider.connect.authorization import Attempt, ConsentError
-from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.api.oauth import TokenResponse, exchange_code
+from tiktok_provider.connect.authorization import AuthorizationRequest, ConsentError
+from tiktok_provider.database.accounts.service import AccountService
 from tiktok_provider.database.accounts.token_endpoint import call_tiktok
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.hooks.connection import Account
@@ -22,7 +22,9 @@ T = TypeVar("T")
 Report = Callable[[str], object]
 
 
-async def exchanged(account: Account, code: str, attempt: Attempt, *, actor: str, report: Report) -> TokenSet:
+async def exchanged(
+    account: Account, code: str, attempt: AuthorizationRequest, *, actor: str, report: Report
+) -> TokenResponse:
     """Exchange the code of a redirect for tokens, which are masked from here on.
 
     :param actor: who connects, for the audit log.
@@ -45,12 +47,12 @@ async def exchanged(account: Account, code: str, attempt: Attempt, *, actor: str
 async def _noted(conn_id: str, error: TikTokError, actor: str, report: Report) -> None:
     """Write a refusal to the audit log; where that fails, the refusal itself still is what the person must know."""
     try:
-        await AccountStore().note_refused_connect(conn_id, error, actor=actor)
+        await AccountService().note_refused_connect(conn_id, error, actor=actor)
     except TikTokError as fault:
         report(f"The audit log could not be told: {fault}")
 
 
-def with_open_id(account: Account, tokens: TokenSet, *, report: Report) -> TokenSet:
+def with_open_id(account: Account, tokens: TokenResponse, *, report: Report) -> TokenResponse:
     """Ask whose tokens these are if TikTok's answer does not say so."""
     if tokens.open_id or "user.info.basic" not in tokens.scope.split(","):
         return tokens
@@ -63,7 +65,7 @@ def with_open_id(account: Account, tokens: TokenSet, *, report: Report) -> Token
         return tokens
 
 
-def username_of(account: Account, tokens: TokenSet, *, report: Report) -> str:
+def username_of(account: Account, tokens: TokenResponse, *, report: Report) -> str:
     """Ask for the @handle; links to posts need it, nothing else does."""
     if "video.publish" not in tokens.scope.split(","):
         return ""
@@ -74,10 +76,10 @@ def username_of(account: Account, tokens: TokenSet, *, report: Report) -> str:
         return ""
 
 
-def _asked(account: Account, tokens: TokenSet, call: Call[T]) -> T:
+def _asked(account: Account, tokens: TokenResponse, call: Call[T]) -> T:
     with httpx.Client(base_url=account.base_url, timeout=TIMEOUT) as client:
         try:
-            return SyncDriver(client, lambda spent: None if spent else tokens.access_token).run(call)
+            return SyncDriver(client, lambda rejected: None if rejected else tokens.access_token).run(call)
         except TikTokError as error:
             redact(error, tokens.access_token)
             raise

@@ -1,16 +1,21 @@
-"""All parts of the store together, as one process holds them."""
+"""The store, as one process that has the database holds it, and which service answers which request."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-from tiktok_provider.database.accounts.service import AccountStore
-from tiktok_provider.database.posts.service import PostStore
-from tiktok_provider.database.rate_limits.service import BudgetStore
+from tiktok_provider.database.accounts.service import AccountService
+from tiktok_provider.database.posts.service import PostService
+from tiktok_provider.database.rate_limits.service import RateLimitService
+from tiktok_provider.store import requests
+from tiktok_provider.store.requests import StoreRequest
 from tiktok_provider.store.token_sets import Busy, TokenState
+
+T = TypeVar("T")
 
 
 class Accounts(Protocol):
-    """What workers and triggers ask of ``tiktok_provider.database.accounts.service.AccountStore``."""
+    """What workers and triggers ask of ``AccountService``."""
 
     async def look(self, conn_id: str) -> TokenState: ...
 
@@ -18,9 +23,43 @@ class Accounts(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stores:
+class Services:
     """The store; by default on Airflow's own database and clock."""
 
-    accounts: Accounts = field(default_factory=AccountStore)
-    posts: PostStore = field(default_factory=PostStore)
-    budgets: BudgetStore = field(default_factory=BudgetStore)
+    accounts: Accounts = field(default_factory=AccountService)
+    posts: PostService = field(default_factory=PostService)
+    rate_limits: RateLimitService = field(default_factory=RateLimitService)
+
+    async def answer(self, conn_id: str, request: StoreRequest[T]) -> T:
+        """Do what a request asks for.
+
+        :raises TikTokError: what the service raises.
+        """
+        answer: T = await HANDLERS[type(request)](self, conn_id, request)
+        return answer
+
+
+HANDLERS: Mapping[type[StoreRequest[Any]], Callable[[Services, str, Any], Awaitable[Any]]] = {
+    requests.GetTokens: lambda store, conn_id, _: store.accounts.look(conn_id),
+    requests.RefreshTokens: lambda store, conn_id, asked: store.accounts.refresh(
+        conn_id, asked.seen_generation
+    ),
+    requests.GetPost: lambda store, conn_id, asked: store.posts.look(conn_id, asked.post_key),
+    requests.ClaimPost: lambda store, conn_id, asked: store.posts.claim(conn_id, asked.post_key, asked.claim),
+    requests.WritePost: lambda store, conn_id, asked: store.posts.write(
+        conn_id, asked.post_key, asked.generation, asked.step
+    ),
+    requests.RecordOutcome: lambda store, conn_id, asked: store.posts.record_outcome(
+        conn_id, asked.post_key, asked.outcome
+    ),
+    requests.TakeCalls: lambda store, conn_id, asked: store.rate_limits.take(conn_id, asked),
+    requests.EndCalls: lambda store, conn_id, asked: store.rate_limits.end(
+        conn_id, asked.endpoint, asked.holder
+    ),
+    requests.CloseAccount: lambda store, conn_id, asked: store.rate_limits.close(
+        conn_id, asked.cap, asked.retry_in
+    ),
+    requests.PauseCalls: lambda store, conn_id, asked: store.rate_limits.pause(
+        conn_id, asked.endpoint, asked.seconds
+    ),
+}

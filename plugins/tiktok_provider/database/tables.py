@@ -21,7 +21,7 @@ class AccountRecord(Base):
     :param version: grows with every change; a change of an older version is refused by the database.
     :param generation: grows with every token set; the set itself is in the Connection ``<conn_id>.tokens``.
     :param settled_generation: the last one that a person made by connecting or disconnecting.
-    :param first_set_hashes: of the first sets that were seen in the user's Connection, divided by spaces.
+    :param initial_tokens_hashes: of the first sets that were seen in the user's Connection, divided by spaces.
     :param access_expires_at: None if there is no token set.
     :param lease_holder: who is refreshing, None if nobody is.
     :param closed_until: when the lease ends; without a holder, when the next refresh may begin after a failure.
@@ -35,7 +35,7 @@ class AccountRecord(Base):
     version: Mapped[int] = mapped_column()
     generation: Mapped[int] = mapped_column(default=0)
     settled_generation: Mapped[int] = mapped_column(default=0)
-    first_set_hashes: Mapped[str] = mapped_column(Text, default="")
+    initial_tokens_hashes: Mapped[str] = mapped_column(Text, default="")
     access_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     refresh_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     open_id: Mapped[str] = mapped_column(String(250), default="")
@@ -94,7 +94,7 @@ class PostRow(Base):
     size: Mapped[int | None] = mapped_column(BigInteger)
     chunk_size: Mapped[int | None] = mapped_column(BigInteger)
     sent_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
-    sealed_upload_url: Mapped[str | None] = mapped_column(Text)
+    encrypted_upload_url: Mapped[str | None] = mapped_column(Text)
     url_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finishing_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     profile_url: Mapped[str] = mapped_column(Text, default="")
@@ -102,7 +102,7 @@ class PostRow(Base):
     post_ids: Mapped[list[str]] = mapped_column(JSON, default=list)
     post_url: Mapped[str | None] = mapped_column(Text)
     fail_reason: Mapped[str] = mapped_column(Text, default="")
-    settled_by: Mapped[str] = mapped_column(Text, default="")
+    resolved_by: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

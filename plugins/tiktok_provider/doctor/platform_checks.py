@@ -13,7 +13,7 @@ from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.doctor.checks import Check, ConcernError
 from tiktok_provider.exceptions import ConnectionSettingsError, UnexpectedAnswerError, UnreachableError
 from tiktok_provider.store.address import store_address, tls_context
-from tiktok_provider.store.requests import LOOK, MOUNT, adapter
+from tiktok_provider.store.requests import MOUNT, GetTokens, adapter
 from tiktok_provider.store.serialization import decode
 from tiktok_provider.store.signing import ProofRefusedError
 
@@ -51,7 +51,7 @@ def api_server(_: None) -> str:
             maybe_processed=False,
         ) from None
     try:
-        decode(Answer(response.status_code, response.headers, response.content), adapter(LOOK.outcome))
+        decode(Answer(response.status_code, response.headers, response.content), adapter(GetTokens.answer))
     except ProofRefusedError:
         return f"The store answers at {address}."
     raise UnexpectedAnswerError(f"Something that is not the store answers at {address}{MOUNT}.")

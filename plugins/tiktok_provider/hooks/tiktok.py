@@ -108,7 +108,7 @@ class TikTokHook(BaseHook):
         """TikTok's id of the account whose token is at hand; empty if that is not known, or there is none yet."""
         return self._token.open_id if self._token else ""
 
-    def keep_to_account(self, open_id: str) -> None:
+    def bind_to_account(self, open_id: str) -> None:
         """Act for this TikTok account alone from here on, whatever the Connection is made to hold meanwhile.
 
         :param open_id: TikTok's id of the account; empty: any.
@@ -124,13 +124,13 @@ class TikTokHook(BaseHook):
             redact(error, self._token.value if self._token else "")
             raise
 
-    def _access_token(self, spent: str | None) -> str | None:
-        token = self._current_token(spent)
-        return token.value if token.value != spent else None
+    def _access_token(self, rejected: str | None) -> str | None:
+        token = self._current_token(rejected)
+        return token.value if token.value != rejected else None
 
-    def _current_token(self, spent: str | None = None) -> Token:
-        if self._token is None or spent or self._token.needs_refresh(self._clock()):
-            steps = current_token(self.tiktok_conn_id, spent, self._clock)
+    def _current_token(self, rejected: str | None = None) -> Token:
+        if self._token is None or rejected or self._token.needs_refresh(self._clock()):
+            steps = current_token(rejected, self._clock)
             self._token = run_steps(steps, self.store, self._read_extra)
         self._token.require_account(self._kept_open_id, self.tiktok_conn_id)
         return self._token
@@ -180,32 +180,34 @@ class TikTokHook(BaseHook):
         The store hears nothing of it: Airflow hands the form over under a random connection id, under which the store
         would take its token set over, and knows none. So without a living access token it is the app that is tried.
         """
-        first_set = None
+        initial_tokens = None
         try:
             connection, extra = self._read_connection(self.tiktok_conn_id)
-            first_set = tokens_in(connection.conn_id, extra, self._clock())
-            return True, self._owner(first_set) or self._app(first_set)
+            initial_tokens = tokens_in(connection.conn_id, extra, self._clock())
+            return True, self._owner(initial_tokens) or self._app(initial_tokens)
         except TikTokError as error:
-            if first_set:
-                redact(error, first_set.access_token)
+            if initial_tokens:
+                redact(error, initial_tokens.access_token)
             return False, str(error)
 
-    def _owner(self, first_set: StoredTokens | None) -> str:
+    def _owner(self, initial_tokens: StoredTokens | None) -> str:
         """Tell whose access token it is; nothing if there is none, or one that has ended and can be refreshed."""
-        if not first_set or not first_set.access_token:
+        if not initial_tokens or not initial_tokens.access_token:
             return ""
-        driver = SyncDriver(self._client, lambda spent: None if spent else first_set.access_token)
+        driver = SyncDriver(self._client, lambda rejected: None if rejected else initial_tokens.access_token)
         try:
             return f"TikTok knows this account as {driver.run(accounts.user_info()).display_name!r}."
         except AuthorizationError as error:
-            if first_set.refresh_token and _is_refusal(error, _TOKEN_HAS_ENDED):
+            if initial_tokens.refresh_token and _is_refusal(error, _TOKEN_HAS_ENDED):
                 return ""
             raise
 
-    def _app(self, first_set: StoredTokens | None) -> str:
+    def _app(self, initial_tokens: StoredTokens | None) -> str:
         self.check_app()
         refused = (
-            " It does not take the access token in this form." if first_set and first_set.access_token else ""
+            " It does not take the access token in this form."
+            if initial_tokens and initial_tokens.access_token
+            else ""
         )
         return (
             f"TikTok accepts the client key and the client secret.{refused} The store refreshes the account's tokens,"
@@ -244,11 +246,11 @@ class TikTokHook(BaseHook):
             driver = AsyncDriver(client, partial(self._async_access_token, store))
             yield AsyncSession(self, client.base_url.netloc.decode(), store, driver)
 
-    async def _async_access_token(self, store: AsyncStore, spent: str | None) -> str | None:
-        if self._token is None or spent or self._token.needs_refresh(self._clock()):
-            steps = current_token(self.tiktok_conn_id, spent, self._clock)
+    async def _async_access_token(self, store: AsyncStore, rejected: str | None) -> str | None:
+        if self._token is None or rejected or self._token.needs_refresh(self._clock()):
+            steps = current_token(rejected, self._clock)
             self._token = await run_steps_async(steps, store, self._read_extra_async)
-        return self._token.value if self._token.value != spent else None
+        return self._token.value if self._token.value != rejected else None
 
     async def _read_extra_async(self, conn_id: str) -> dict[str, Any]:
         return (await self._read_connection_async(conn_id))[1]

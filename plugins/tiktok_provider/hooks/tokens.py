@@ -17,7 +17,7 @@ from tiktok_provider.store.address import store_is_in_process
 from tiktok_provider.store.client import AsyncStore, Store
 from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.errors import AccountChangedError, AccountDeadError, StoreBusyError
-from tiktok_provider.store.requests import Operation, look, refresh
+from tiktok_provider.store.requests import GetTokens, RefreshTokens, StoreRequest
 from tiktok_provider.store.token_sets import REFRESH_LEAD, Busy, TokenState, tokens_in
 
 log = logging.getLogger(__name__)
@@ -88,24 +88,24 @@ class Pause:
     seconds: float
 
 
-Step = Operation[Any] | Read | Pause
+Step = StoreRequest[Any] | Read | Pause
 Steps = Generator[Step, Any, Token]
 Clock = Callable[[], datetime]
 
 
-def current_token(conn_id: str, spent: str | None = None, clock: Clock = utc_now) -> Steps:
+def current_token(rejected: str | None = None, clock: Clock = utc_now) -> Steps:
     """Get the access token of an account, refreshed if it has less than five minutes left.
 
-    :param spent: a token that TikTok no longer accepts; if it is still the current one, it is refreshed.
+    :param rejected: a token that TikTok no longer accepts; if it is still the current one, it is refreshed.
     :raises AccountDeadError: a person must connect the account again.
     :raises ConnectionUnreadableError: the current set cannot be read now. An older one is never taken instead.
     :raises TikTokError: what the store raises.
     """
-    state: TokenState = yield look(conn_id)
+    state: TokenState = yield GetTokens()
     if state.needs_refresh(clock()):
         state = yield from _refreshed_if_possible(state, clock)
     token = yield from _read(state, clock)
-    if token.value == spent:
+    if token.value == rejected:
         state = yield from _refreshed(state, clock)
         token = yield from _read(state, clock)
     return token
@@ -129,7 +129,7 @@ def _refreshed(state: TokenState, clock: Clock) -> Generator[Step, Any, TokenSta
     if not store_is_in_process():
         yield Pause(random.uniform(0, SPREAD))
     while True:
-        outcome: TokenState | Busy = yield refresh(state.conn_id, state.generation)
+        outcome: TokenState | Busy = yield RefreshTokens(state.generation)
         if isinstance(outcome, TokenState):
             return outcome
         if clock() >= deadline:
@@ -167,7 +167,7 @@ def run_steps(steps: Steps, store: Store, read: Callable[[str], Mapping[str, Any
     """
 
     def do(step: Step) -> Any:
-        if isinstance(step, Operation):
+        if isinstance(step, StoreRequest):
             return store.run(step)
         return read(step.conn_id) if isinstance(step, Read) else time.sleep(step.seconds)
 
@@ -191,7 +191,7 @@ async def run_steps_async(
     """Drive the generator on an event loop; see ``run_steps``."""
 
     async def do(step: Step) -> Any:
-        if isinstance(step, Operation):
+        if isinstance(step, StoreRequest):
             return await store.run(step)
         return await (read(step.conn_id) if isinstance(step, Read) else asyncio.sleep(step.seconds))
 

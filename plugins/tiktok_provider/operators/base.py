@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.retry_policy import RetryPolicy
 
     from tiktok_provider.hooks.tiktok import TikTokHook
-    from tiktok_provider.publishing.deferral import ComeBack
-    from tiktok_provider.publishing.post_record import PostLedger
+    from tiktok_provider.publishing.deferral import DeferTask
+    from tiktok_provider.publishing.post_record import StoredPost
     from tiktok_provider.publishing.publisher import OnChangedInput, Sent
-    from tiktok_provider.publishing.rate_limit import CallBudget, OnCap
+    from tiktok_provider.publishing.rate_limit import OnCap, RateLimiter
     from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
 
 
@@ -67,7 +67,7 @@ class TikTokPublishingOperator(BaseOperator):
 
     @abstractmethod
     def send(
-        self, hook: "TikTokHook", ledger: "PostLedger", budget: "CallBudget", context: "Context"
+        self, hook: "TikTokHook", ledger: "StoredPost", budget: "RateLimiter", context: "Context"
     ) -> "Sent":
         """Check the post and do what is still to be done until TikTok has it."""
 
@@ -78,7 +78,7 @@ class TikTokPublishingOperator(BaseOperator):
     def execute(self, context: "Context") -> PostResult:
         """Send the post unless it is on record as sent, then wait or defer."""
         from tiktok_provider.hooks.tiktok import TikTokHook
-        from tiktok_provider.publishing.deferral import ComeBack
+        from tiktok_provider.publishing.deferral import DeferTask
 
         with TikTokHook(self.tiktok_conn_id) as hook:
             ledger, budget = self._ledger(hook, context), self._budget(hook, context)
@@ -89,7 +89,7 @@ class TikTokPublishingOperator(BaseOperator):
                     context["ti"].xcom_push("publish_id", sent.record.publish_id)
                     context["ti"].xcom_push(POST_URL_KEY, sent.record.post_url or "")
                     return self._wait(context, hook, sent)
-                except ComeBack as pause:
+                except DeferTask as pause:
                     self._pause(pause)
 
     def execute_again(
@@ -122,13 +122,13 @@ class TikTokPublishingOperator(BaseOperator):
         :raises PostUncertainError: see ``execute``.
         """
         from tiktok_provider.hooks.tiktok import TikTokHook
-        from tiktok_provider.publishing.deferral import ComeBack
+        from tiktok_provider.publishing.deferral import DeferTask
 
         self._take_up(post_key, tiktok_conn_id)
         with TikTokHook(self.tiktok_conn_id) as hook:
             try:
                 return self._finish(context, hook, Outcome.from_event(event), reused=reused)
-            except ComeBack as pause:
+            except DeferTask as pause:
                 self._pause(pause)
         return self.execute(context)
 
@@ -141,20 +141,20 @@ class TikTokPublishingOperator(BaseOperator):
         """What a task that leaves takes along."""
         return {"post_key": self.post_key, "tiktok_conn_id": self.tiktok_conn_id}
 
-    def _ledger(self, hook: "TikTokHook", context: "Context") -> "PostLedger":
+    def _ledger(self, hook: "TikTokHook", context: "Context") -> "StoredPost":
         from tiktok_provider.publishing.post_key import claimant_of, origin_of, post_key_of
-        from tiktok_provider.publishing.post_record import PostLedger
+        from tiktok_provider.publishing.post_record import StoredPost
 
         key = post_key_of(self.post_key, origin_of(context))
-        return PostLedger(hook.store, key, claimant_of(context))
+        return StoredPost(hook.store, key, claimant_of(context))
 
-    def _budget(self, hook: "TikTokHook", context: "Context") -> "CallBudget":
+    def _budget(self, hook: "TikTokHook", context: "Context") -> "RateLimiter":
         from tiktok_provider.publishing.post_key import claimant_of
-        from tiktok_provider.publishing.rate_limit import CallBudget
+        from tiktok_provider.publishing.rate_limit import RateLimiter
 
-        return CallBudget(hook.store, claimant_of(context).task, on_cap=self.on_cap)
+        return RateLimiter(hook.store, claimant_of(context).task, on_cap=self.on_cap)
 
-    def _pause(self, pause: "ComeBack") -> None:
+    def _pause(self, pause: "DeferTask") -> None:
         """Leave the worker until it is time; without deferral, wait on it."""
         if self.deferrable:
             leave_worker(self, pause, **self._rendered())
@@ -200,7 +200,7 @@ class TikTokPublishingOperator(BaseOperator):
         """Whether there is nothing left to wait for; only TikTok can say more about an attempt of its own."""
         if record.state != PostState.OUT:
             return False
-        return bool(record.post_ids) or self.wait_for() != "post_id" or bool(record.settled_by)
+        return bool(record.post_ids) or self.wait_for() != "post_id" or bool(record.resolved_by)
 
     def _watch(self, record: PostRecord, *, cleared: bool) -> Watch:
         """Return what the trigger waits for.
@@ -220,7 +220,7 @@ class TikTokPublishingOperator(BaseOperator):
     def _finish(
         self, context: "Context", hook: "TikTokHook", outcome: Outcome, *, reused: bool
     ) -> PostResult:
-        from tiktok_provider.publishing.deferral import ComeBack
+        from tiktok_provider.publishing.deferral import DeferTask
         from tiktok_provider.publishing.waiting.uncertain import uncertain_post
 
         record = self._settle(self._ledger(hook, context), outcome)
@@ -228,7 +228,7 @@ class TikTokPublishingOperator(BaseOperator):
             # A person, another task or a later attempt knows better than this wait.
             return self._result(context, record, reused=True)
         if outcome.kind in ("failed", "incomplete") and record.publish_id != outcome.publish_id:
-            raise ComeBack(0.0, f"another attempt has followed {outcome.publish_id}")
+            raise DeferTask(0.0, f"another attempt has followed {outcome.publish_id}")
         try:
             result_of(outcome)
         except PostFailedError as error:
@@ -241,13 +241,13 @@ class TikTokPublishingOperator(BaseOperator):
             raise uncertain_post(hook, record, str(error)) from error
         return self._result(context, record, reused=reused)
 
-    def _settle(self, ledger: "PostLedger", outcome: Outcome) -> PostRecord:
-        from tiktok_provider.publishing.waiting.outcome_to_record import settlement_of
+    def _settle(self, ledger: "StoredPost", outcome: Outcome) -> PostRecord:
+        from tiktok_provider.publishing.waiting.outcome_to_record import post_outcome_of
 
         record = ledger.known()
         page = record.profile_url
-        settlement = settlement_of(outcome, lambda post_id: video_url(page, post_id) if page else None)
-        return ledger.settle(settlement) if settlement else record
+        post_outcome = post_outcome_of(outcome, lambda post_id: video_url(page, post_id) if page else None)
+        return ledger.record_outcome(post_outcome) if post_outcome else record
 
     def _look_for_cap(self, hook: "TikTokHook", context: "Context", error: PostFailedError) -> None:
         """A cap can show as a fail reason, too: then the account is closed, and the next attempt comes later."""

@@ -45,17 +45,17 @@ class TikTokCreatorInfoOperator(BaseOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Ask TikTok, as soon as the account may."""
         from tiktok_provider.hooks.tiktok import TikTokHook
-        from tiktok_provider.publishing.deferral import ComeBack
+        from tiktok_provider.publishing.deferral import DeferTask
         from tiktok_provider.publishing.post_key import claimant_of
-        from tiktok_provider.publishing.rate_limit import CallBudget
+        from tiktok_provider.publishing.rate_limit import RateLimiter
         from tiktok_provider.store.rate_limits import Endpoint
 
         with TikTokHook(self.tiktok_conn_id) as hook:
-            budget = CallBudget(hook.store, claimant_of(context).task, on_cap="fail")
+            budget = RateLimiter(hook.store, claimant_of(context).task, on_cap="fail")
             try:
                 with budget.call(Endpoint.CREATOR_INFO):
                     return hook.creator_info().model_dump(mode="json")
-            except ComeBack as pause:
+            except DeferTask as pause:
                 leave_worker(self, pause)
 
     def execute_again(self, context: "Context", event: Any = None) -> dict[str, Any]:  # noqa: ARG002  (Airflow's)

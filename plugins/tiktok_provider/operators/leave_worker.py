@@ -8,10 +8,10 @@ from tiktok_provider.store.rate_limits import SHORTEST_LEAVE
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
-    from tiktok_provider.publishing.deferral import ComeBack
+    from tiktok_provider.publishing.deferral import DeferTask
 
 
-def leave_worker(operator: "BaseOperator", pause: "ComeBack", **kept: str | None) -> NoReturn:
+def leave_worker(operator: "BaseOperator", pause: "DeferTask", **kept: str | None) -> NoReturn:
     """Defer until it is time; then Airflow calls the operator's ``execute_again``.
 
     :param kept: arguments that it gets then.

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from tiktok_provider.hooks.tiktok import TikTokHook
-    from tiktok_provider.publishing.post_record import PostLedger
+    from tiktok_provider.publishing.post_record import StoredPost
     from tiktok_provider.publishing.publisher import Sent
-    from tiktok_provider.publishing.rate_limit import CallBudget
+    from tiktok_provider.publishing.rate_limit import RateLimiter
     from tiktok_provider.publishing.request import VideoOrder
 
 
@@ -39,7 +39,7 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     """Publishes one video and, unless told otherwise, waits in the triggerer until TikTok has published it.
 
     Everything that can be known is checked first: values, the file (container, codec, sides, frame rate, duration,
-    size) and what the creator offers. All findings come in one error, and nothing is sent.
+    size) and what the creator offers. All violations come in one error, and nothing is sent.
 
     It returns ``{"publish_id", "status", "post_ids", "post_url", "account", "post_key", "reused"}``; ``publish_id``
     is in XCom on its own before the task defers.
@@ -96,7 +96,7 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     :param tiktok_conn_id: a Connection of type ``tiktok`` with the scope ``video.publish``. Templated.
     :param retries: tries after the first. Default: 3.
     :param retry_policy: default: what the errors themselves say, see ``tiktok_provider.retry``.
-    :raises InvalidInputError: with every finding; nothing was sent.
+    :raises InvalidInputError: with every violation; nothing was sent.
     :raises ConnectionSettingsError: the Connection lacks something; nothing was sent.
     :raises AccountClosedError: a cap of 24 hours is reached, with ``on_cap="fail"``.
     :raises PostFailedError: TikTok reports FAILED: nothing is out.
@@ -147,14 +147,14 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
         self.is_aigc = is_aigc
 
     def send(
-        self, hook: "TikTokHook", ledger: "PostLedger", budget: "CallBudget", context: "Context"
+        self, hook: "TikTokHook", ledger: "StoredPost", budget: "RateLimiter", context: "Context"
     ) -> "Sent":
         """Check everything, then upload the file or let TikTok pull it."""
         from tiktok_provider.publishing.post_key import origin_of
         from tiktok_provider.publishing.publisher import VideoPublisher
-        from tiktok_provider.publishing.session import Work
+        from tiktok_provider.publishing.session import PublishingSession
 
-        work = Work(hook, ledger, budget, self._order())
+        work = PublishingSession(hook, ledger, budget, self._order())
         return VideoPublisher(work, origin_of(context), self.on_changed_input).publish()
 
     def wait_for(self) -> WaitFor:

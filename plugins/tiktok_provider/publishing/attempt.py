@@ -25,12 +25,12 @@ from tiktok_provider.publishing.chunk_stream import masked
 from tiktok_provider.publishing.media.video_checks import VideoFacts
 from tiktok_provider.publishing.media.video_url import VideoUrl
 from tiktok_provider.publishing.request import check_creator
-from tiktok_provider.publishing.session import Work
+from tiktok_provider.publishing.session import PublishingSession
 from tiktok_provider.publishing.waiting.uncertain import uncertain_post
-from tiktok_provider.security.encryption import seal, unseal
+from tiktok_provider.security.encryption import decrypt, encrypt
 from tiktok_provider.security.redaction import redact
 from tiktok_provider.store.errors import StoreUnreachableError
-from tiktok_provider.store.posts import Doubt, Fail, Intend, PostRecord, PostState, Start
+from tiktok_provider.store.posts import Intend, MarkFailed, MarkUncertain, PostRecord, PostState, Start
 from tiktok_provider.store.rate_limits import Endpoint
 
 log = logging.getLogger(__name__)
@@ -39,12 +39,12 @@ log = logging.getLogger(__name__)
 UPLOAD_URL_LIFETIME = timedelta(hours=1)
 
 
-def begin(work: Work, facts: VideoFacts | None) -> None:
+def begin(work: PublishingSession, facts: VideoFacts | None) -> None:
     """Make a new attempt, up to the last byte or until TikTok pulls.
 
     :param facts: of the file; None if TikTok pulls.
     :raises InvalidInputError: the creator does not offer what is asked for; nothing was sent.
-    :raises ComeBack: the account's budget is used up.
+    :raises DeferTask: the account's budget is used up.
     :raises UncertainPostError: TikTok may be pulling, and nobody knows the publish id.
     :raises TikTokError: what TikTok or the store answers; the record says what the next try may do.
     """
@@ -56,10 +56,12 @@ def begin(work: Work, facts: VideoFacts | None) -> None:
         log.info("TikTok has started %s", started.publish_id)
         record = work.ledger.write_patiently(_start_of(work, started, plan, creator, intent_id))
     if plan is not None and started.upload_url:
-        work.sender(plan, record, started.upload_url).send()
+        work.uploader(plan, record, started.upload_url).send()
 
 
-def _start(work: Work, facts: VideoFacts | None, plan: ChunkPlan | None) -> tuple[Started, CreatorInfo, str]:
+def _start(
+    work: PublishingSession, facts: VideoFacts | None, plan: ChunkPlan | None
+) -> tuple[Started, CreatorInfo, str]:
     with work.budget.call(Endpoint.CREATOR_INFO):
         creator = work.hook.creator_info()
     post = check_creator(work.order, facts, creator)
@@ -77,20 +79,20 @@ def _start(work: Work, facts: VideoFacts | None, plan: ChunkPlan | None) -> tupl
     return _init(work, post, plan), creator, intend.intent_id
 
 
-def resume(work: Work, record: PostRecord, facts: VideoFacts) -> bool:
+def resume(work: PublishingSession, record: PostRecord, facts: VideoFacts) -> bool:
     """Go on with an upload that an earlier try has begun; return whether anything was left to send.
 
     :raises TikTokError: as ``begin``.
     """
-    url = unseal(work.hook.account.client_secret, record.sealed_upload_url or "")
+    url = decrypt(work.hook.account.client_secret, record.encrypted_upload_url or "")
     if url is None:
         log.info("The upload cannot be resumed, as the client secret has changed meanwhile.")
         return _give_up_upload(work, record, facts)
     chunk_size = record.chunk_size or facts.size_bytes
     plan = ChunkPlan(facts.size_bytes, chunk_size, facts.size_bytes // chunk_size)
-    sender = work.sender(plan, record, url, resumed=True)
+    uploader = work.uploader(plan, record, url, resumed=True)
     try:
-        position = sender.position_at_tiktok(record.sent_bytes)
+        position = uploader.position_at_tiktok(record.sent_bytes)
     except InvalidRequestError as error:
         log.warning("TikTok does not know %s any more: %s", record.publish_id, error)
         return _give_up_upload(work, record, facts)
@@ -100,11 +102,11 @@ def resume(work: Work, record: PostRecord, facts: VideoFacts) -> bool:
     if record.state == PostState.FINISHING:
         # The last chunk is announced only when TikTok has all before it.
         position = plan.chunk_with(plan.size - 1).first
-    sender.send(position)
+    uploader.send(position)
     return True
 
 
-def _give_up_upload(work: Work, record: PostRecord, facts: VideoFacts) -> bool:
+def _give_up_upload(work: PublishingSession, record: PostRecord, facts: VideoFacts) -> bool:
     """Begin anew if the last byte has not left; else there is only waiting."""
     if record.state != PostState.UPLOADING:
         return False
@@ -112,7 +114,7 @@ def _give_up_upload(work: Work, record: PostRecord, facts: VideoFacts) -> bool:
     return True
 
 
-def _init(work: Work, post: VideoPost, plan: ChunkPlan | None) -> Started:
+def _init(work: PublishingSession, post: VideoPost, plan: ChunkPlan | None) -> Started:
     try:
         # The token may be long in coming, and this process may have stood still: what has left cannot be called back.
         started = work.hook.run(init_video(post, _source(work, plan), work.ledger.hold))
@@ -128,14 +130,14 @@ def _init(work: Work, post: VideoPost, plan: ChunkPlan | None) -> Started:
     return started
 
 
-def _source(work: Work, plan: ChunkPlan | None) -> dict[str, object]:
+def _source(work: PublishingSession, plan: ChunkPlan | None) -> dict[str, object]:
     if isinstance(work.order.video, VideoUrl):
         return url_source(work.order.video.url)
     assert plan is not None
     return file_source(plan)
 
 
-def _check_upload_url(work: Work, started: Started) -> None:
+def _check_upload_url(work: PublishingSession, started: Started) -> None:
     """Refuse a place for the bytes that is missing or not TikTok's, before anything depends on it."""
     if not started.upload_url:
         raise UnexpectedAnswerError(
@@ -144,16 +146,16 @@ def _check_upload_url(work: Work, started: Started) -> None:
     work.hook.hosts.check_upload(masked(started.upload_url))
 
 
-def _record_failed_init(work: Work, error: TikTokError) -> None:
+def _record_failed_init(work: PublishingSession, error: TikTokError) -> None:
     """Record what a failed init means for the post.
 
     :raises UncertainPostError: TikTok may be pulling, and nobody knows the publish id.
     """
     if not _may_have_started(error):
         log_id = error.log_id if isinstance(error, ApiError) else ""
-        work.ledger.write_patiently(Fail(reason=str(error), log_id=log_id))
+        work.ledger.write_patiently(MarkFailed(reason=str(error), log_id=log_id))
     elif work.order.source == "url":
-        record = work.ledger.write_patiently(Doubt(reason=str(error)))
+        record = work.ledger.write_patiently(MarkUncertain(reason=str(error)))
         raise uncertain_post(work.hook, record, f"TikTok's answer to init was lost. {error}") from error
     # Else the file's publish id gets no bytes, so it publishes nothing, and the next try may ask again.
 
@@ -169,7 +171,7 @@ def _may_have_started(error: TikTokError) -> bool:
 
 
 def _start_of(
-    work: Work, started: Started, plan: ChunkPlan | None, creator: CreatorInfo, intent_id: str
+    work: PublishingSession, started: Started, plan: ChunkPlan | None, creator: CreatorInfo, intent_id: str
 ) -> Start:
     profile_url = work.hook.account.page_url(f"/@{creator.creator_username}")
     if plan is None or started.upload_url is None:
@@ -182,7 +184,7 @@ def _start_of(
         finishing=plan.count == 1,
         size=plan.size,
         chunk_size=plan.chunk_size,
-        sealed_upload_url=seal(work.hook.account.client_secret, started.upload_url),
+        encrypted_upload_url=encrypt(work.hook.account.client_secret, started.upload_url),
         url_expires_at=work.clock() + UPLOAD_URL_LIFETIME,
         profile_url=profile_url,
         intent_id=intent_id,

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 
-class ComeBack(Exception):  # noqa: N818  (it is no error)
+class DeferTask(Exception):  # noqa: N818  (it is no error)
     """Not an error: the task is to leave its worker and to be started again.
 
     :param seconds: from now.

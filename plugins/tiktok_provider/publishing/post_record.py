@@ -15,14 +15,14 @@ from tiktok_provider.store.posts import (
     Claimant,
     Claimed,
     PostClaim,
+    PostOutcome,
     PostRecord,
     PostStep,
     Progress,
     Release,
     Renew,
-    Settlement,
 )
-from tiktok_provider.store.requests import claim_post, look_post, settle_post, write_post
+from tiktok_provider.store.requests import ClaimPost, GetPost, RecordOutcome, WritePost
 from tiktok_provider.store.serialization import StoreAnswerError
 from tiktok_provider.store.signing import ProofRefusedError
 
@@ -37,7 +37,7 @@ PATIENCE = 120.0
 _ROUNDS = 4
 
 
-class PostLedger:
+class StoredPost:
     """Reads and writes the record of one post.
 
     Every write names the generation of the claim; once another try has taken the post over, each one raises
@@ -72,7 +72,7 @@ class PostLedger:
 
     def look(self) -> PostRecord | None:
         """Return what is on record, if anything; no claim is made."""
-        return self._store.run(look_post(self._store.conn_id, self.post_key))
+        return self._store.run(GetPost(self.post_key))
 
     def known(self) -> PostRecord:
         """Return what is on record of a post that is under way.
@@ -91,14 +91,14 @@ class PostLedger:
     def claim(self, claim: PostClaim) -> Claimed:
         """Ask for the lease."""
         begun = self._clock()
-        claimed = self._store.run(claim_post(self._store.conn_id, self.post_key, claim))
+        claimed = self._store.run(ClaimPost(self.post_key, claim))
         self._record, self._held = claimed.record, begun
         return claimed
 
     def write(self, step: PostStep) -> PostRecord:
         """Write one step; what follows from it may only be done once this has returned."""
         generation, begun = self.record.generation, self._clock()
-        record = self._store.run(write_post(self._store.conn_id, self.post_key, generation, step))
+        record = self._store.run(WritePost(self.post_key, generation, step))
         self._record, self._held = record, begun
         return record
 
@@ -164,7 +164,7 @@ class PostLedger:
         except PERHAPS_PASSING as error:
             log.warning("The store could not be told %r: %s", step.type, error)
 
-    def settle(self, settlement: Settlement) -> PostRecord:
+    def record_outcome(self, post_outcome: PostOutcome) -> PostRecord:
         """Write how an attempt has ended; needs no claim."""
-        ours = replace(settlement, task=self.claimant.task)
-        return self._store.run(settle_post(self._store.conn_id, self.post_key, ours))
+        ours = replace(post_outcome, task=self.claimant.task)
+        return self._store.run(RecordOutcome(self.post_key, ours))

@@ -7,13 +7,13 @@ from typing import Literal
 
 from tiktok_provider.exceptions import InvalidInputError, UnreachableError, UploadExpiredError
 from tiktok_provider.publishing import attempt as attempts
-from tiktok_provider.publishing.deferral import ComeBack
+from tiktok_provider.publishing.deferral import DeferTask
 from tiktok_provider.publishing.media.video_checks import VideoFacts
 from tiktok_provider.publishing.recovery import Next, differences, next_step, url_lives
 from tiktok_provider.publishing.request import check_locally
-from tiktok_provider.publishing.session import Work
+from tiktok_provider.publishing.session import PublishingSession
 from tiktok_provider.publishing.waiting.uncertain import uncertain_post
-from tiktok_provider.store.posts import Doubt, PostClaim, PostRecord, PostState, Verdict
+from tiktok_provider.store.posts import MarkUncertain, PostClaim, PostRecord, PostState, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +46,15 @@ class VideoPublisher:
     :param on_changed_input: what to do where a post that is already under way or out differs from the order.
     """
 
-    work: Work
+    work: PublishingSession
     origin: Mapping[str, str] = field(default_factory=dict)
     on_changed_input: OnChangedInput = "warn"
 
     def publish(self) -> Sent:
         """Do what is still to be done until TikTok has the whole video.
 
-        :raises InvalidInputError: with every finding; nothing was sent.
-        :raises ComeBack: somebody else is at it, or the budget is used up.
+        :raises InvalidInputError: with every violation; nothing was sent.
+        :raises DeferTask: somebody else is at it, or the budget is used up.
         :raises UncertainPostError: only a person can tell whether the post is out.
         :raises TikTokError: what TikTok or the store answers. The next try goes on from what is on record.
         """
@@ -72,10 +72,10 @@ class VideoPublisher:
         claimed = self.work.ledger.claim(self._claim(self.work.fingerprint))
         if claimed.verdict == Verdict.THEIRS:
             return self._join(claimed.record, claimed.retry_in)
-        self.work.hook.keep_to_account(claimed.record.open_id)
+        self.work.hook.bind_to_account(claimed.record.open_id)
         try:
             return self._go_on(facts)
-        except ComeBack:
+        except DeferTask:
             self.work.ledger.release()
             raise
 
@@ -118,13 +118,13 @@ class VideoPublisher:
     def _uncertain(self, record: PostRecord) -> Exception:
         if record.state == PostState.INTENDED:
             reason = "a try was cut off while it asked TikTok to pull the video"
-            record = self.work.ledger.write(Doubt(reason=reason))
+            record = self.work.ledger.write(MarkUncertain(reason=reason))
         return uncertain_post(self.work.hook, record, "Whether TikTok has accepted the post is not known.")
 
     def _join(self, record: PostRecord, retry_in: float) -> Sent:
         if record.state == PostState.FINISHING:
             return self._reuse(record, self.work.fingerprint)
-        raise ComeBack(min(retry_in, LONGEST_JOIN_PAUSE), "another task is publishing the same post")
+        raise DeferTask(min(retry_in, LONGEST_JOIN_PAUSE), "another task is publishing the same post")
 
     def _reuse(self, record: PostRecord, fingerprint: str | None) -> Sent:
         """Take a post as it is, after saying what differs from the order."""

@@ -13,7 +13,7 @@ from tiktok_provider.exceptions import (
     RateLimitedError,
     TikTokError,
 )
-from tiktok_provider.publishing.deferral import ComeBack, shown
+from tiktok_provider.publishing.deferral import DeferTask, shown
 from tiktok_provider.store.client import Store
 from tiktok_provider.store.rate_limits import (
     LONGEST_HOLD,
@@ -24,7 +24,7 @@ from tiktok_provider.store.rate_limits import (
     Endpoint,
     Wait,
 )
-from tiktok_provider.store.requests import close_account, end_calls, hold_back, take_calls
+from tiktok_provider.store.requests import CloseAccount, EndCalls, PauseCalls, TakeCalls
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ WHOSE_CAP = {
 }
 
 
-class CallBudget:
+class RateLimiter:
     """Takes the calls that a try makes out of the account's budget.
 
     :param holder: who takes them, the same for all tries of a task instance, so that it keeps its place in the line.
@@ -73,23 +73,23 @@ class CallBudget:
     def take(self, endpoint: Endpoint) -> None:
         """Take one call, which must follow at once.
 
-        :raises ComeBack: there is none now.
+        :raises DeferTask: there is none now.
         :raises AccountClosedError: a cap of 24 hours is reached, and ``on_cap`` is ``fail``.
         """
         for _ in range(_SHORT_WAITS):
-            taking = take_calls(self._store.conn_id, endpoint, self._holder, draft=self._draft)
+            taking = TakeCalls(endpoint, self._holder, draft=self._draft)
             answer = self._store.run(taking)
             if not isinstance(answer, Wait):
                 return
             if answer.cap is not None or answer.retry_in > SHORT_WAIT:
                 self._refuse(endpoint, answer)
             self._sleep(answer.retry_in)
-        raise ComeBack(SHORTEST_LEAVE, f"the account's budget of {endpoint} calls is used up")
+        raise DeferTask(SHORTEST_LEAVE, f"the account's budget of {endpoint} calls is used up")
 
     def end(self, endpoint: Endpoint) -> None:
         """Tell that the call has ended; a store that is away will find it out by itself, a minute later."""
         try:
-            self._store.run(end_calls(self._store.conn_id, endpoint, self._holder))
+            self._store.run(EndCalls(endpoint, self._holder))
         except TikTokError as error:
             log.warning("The store could not be told that a call has ended: %s", error)
 
@@ -97,7 +97,7 @@ class CallBudget:
     def call(self, endpoint: Endpoint) -> Iterator[None]:
         """Take one call, and end it with the block; a 429 or a cap inside holds all tasks of the account back.
 
-        :raises ComeBack: there is none now, or TikTok says so.
+        :raises DeferTask: there is none now, or TikTok says so.
         """
         self.take(endpoint)
         try:
@@ -110,35 +110,35 @@ class CallBudget:
         finally:
             self.end(endpoint)
 
-    def held_back(self, endpoint: Endpoint, error: RateLimitedError) -> ComeBack:
+    def held_back(self, endpoint: Endpoint, error: RateLimitedError) -> DeferTask:
         """Hold the account's tasks back as TikTok asks, and return when to come back."""
         seconds = error.retry_after or WINDOW
         seconds = min(seconds + random.uniform(0.0, 0.1 * seconds), LONGEST_HOLD)
         try:
-            self._store.run(hold_back(self._store.conn_id, endpoint, seconds))
+            self._store.run(PauseCalls(endpoint, seconds))
         except TikTokError as fault:
             log.warning("The store could not be told to hold back the account's other tasks: %s", fault)
-        return ComeBack(seconds, f"TikTok says that {endpoint} was called too often")
+        return DeferTask(seconds, f"TikTok says that {endpoint} was called too often")
 
     def cap_reached(self, code: str) -> None:
         """Close the account as TikTok's answer asks.
 
         :param code: TikTok's error code or fail reason, one of ``CAP_OF_CODE``.
-        :raises ComeBack: when the cap ends, unless ``on_cap`` is ``fail``.
+        :raises DeferTask: when the cap ends, unless ``on_cap`` is ``fail``.
         """
         cap = CAP_OF_CODE[code]
         try:
-            closed = self._store.run(close_account(self._store.conn_id, cap))
+            closed = self._store.run(CloseAccount(cap))
         except TikTokError as fault:
             log.warning("The store could not be told of a cap: %s", fault)
             closed = Wait(retry_in=_CAP_UNTOLD, cap=cap)
         if self._on_cap == "wait":
-            raise ComeBack(closed.retry_in, f"{WHOSE_CAP[cap]} is reached, until {shown(closed.until)}")
+            raise DeferTask(closed.retry_in, f"{WHOSE_CAP[cap]} is reached, until {shown(closed.until)}")
 
     def _refuse(self, endpoint: Endpoint, answer: Wait) -> None:
         if answer.cap is None:
-            raise ComeBack(answer.retry_in, f"the account's budget of {endpoint} calls is used up")
+            raise DeferTask(answer.retry_in, f"the account's budget of {endpoint} calls is used up")
         whose, until = WHOSE_CAP[answer.cap], shown(answer.until)
         if self._on_cap == "fail":
             raise AccountClosedError(f"Nothing was sent: {whose} is reached, until {until}.")
-        raise ComeBack(answer.retry_in, f"{whose} is reached, until {until}")
+        raise DeferTask(answer.retry_in, f"{whose} is reached, until {until}")

@@ -56,7 +56,7 @@ def next_step(record: PostRecord, fingerprint: str, content: Content, now: datet
 def url_lives(record: PostRecord, now: datetime) -> bool:
     """Whether bytes can still be sent to the attempt."""
     return (
-        record.sealed_upload_url is not None
+        record.encrypted_upload_url is not None
         and record.url_expires_at is not None
         and now + URL_MARGIN < record.url_expires_at
     )

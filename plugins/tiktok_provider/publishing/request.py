@@ -13,7 +13,7 @@ from tiktok_provider.publishing.media.text_checks import check_title
 from tiktok_provider.publishing.media.video_checks import VideoFacts, check, probe
 from tiktok_provider.publishing.media.video_file import VideoFile
 from tiktok_provider.publishing.media.video_url import VideoUrl
-from tiktok_provider.publishing.media.violations import Finding
+from tiktok_provider.publishing.media.violations import Violation
 from tiktok_provider.store.posts import Source
 
 log = logging.getLogger(__name__)
@@ -36,15 +36,15 @@ def check_types(values: Mapping[str, tuple[Any, tuple[type, ...]]]) -> None:
     """Check that parameters are of their types, which templates and mapped values can spoil.
 
     :param values: for each parameter its value and the types that it may have.
-    :raises InvalidInputError: with every finding.
+    :raises InvalidInputError: with every violation.
     """
-    findings = [
+    violations = [
         f"{name} is {_shown(value)}, it must be of type {' or '.join(kind.__name__ for kind in kinds)}"
         for name, (value, kinds) in values.items()
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
     ]
-    if findings:
-        raise InvalidInputError(findings)
+    if violations:
+        raise InvalidInputError(violations)
 
 
 def _shown(value: Any) -> str:
@@ -56,23 +56,23 @@ def _shown(value: Any) -> str:
 def check_locally(order: VideoOrder, hosts: HostPolicy) -> VideoFacts | None:
     """Check all that needs no network, and return what the file is; None for a video that TikTok pulls.
 
-    :param hosts: origins that may be anything, see ``VideoUrl.findings``.
-    :raises InvalidInputError: with every finding.
+    :param hosts: origins that may be anything, see ``VideoUrl.violations``.
+    :raises InvalidInputError: with every violation.
     """
-    findings: list[Finding | str] = [*_check_post(order.post)]
+    violations: list[Violation | str] = [*_check_post(order.post)]
     facts = None
     if isinstance(order.video, VideoUrl):
-        findings.extend(order.video.findings(hosts))
+        violations.extend(order.video.violations(hosts))
     else:
         try:
             facts = probe(order.video)
         except InvalidInputError as error:
-            findings.extend(error.findings)
+            violations.extend(error.violations)
         else:
-            findings.extend(check(facts))
-    findings.extend(_check_cover(order.post, facts))
-    if findings:
-        raise InvalidInputError([str(finding) for finding in findings])
+            violations.extend(check(facts))
+    violations.extend(_check_cover(order.post, facts))
+    if violations:
+        raise InvalidInputError([str(violation) for violation in violations])
     return facts
 
 
@@ -83,33 +83,35 @@ def check_creator(order: VideoOrder, facts: VideoFacts | None, creator: CreatorI
 
     Interactions that the creator has switched off stay off, with a warning: TikTok would do the same silently.
 
-    :raises InvalidInputError: with every finding.
+    :raises InvalidInputError: with every violation.
     """
-    findings = [
-        finding
-        for finding in (check(facts, creator.max_video_post_duration_sec) if facts else ())
-        if finding.field == "video duration"
+    violations = [
+        violation
+        for violation in (check(facts, creator.max_video_post_duration_sec) if facts else ())
+        if violation.field == "video duration"
     ]
     if order.post.privacy_level not in creator.privacy_level_options:
-        findings.append(
-            Finding(
+        violations.append(
+            Violation(
                 "privacy_level",
                 order.post.privacy_level,
                 f"what {creator.creator_username} offers now ({', '.join(creator.privacy_level_options)})",
                 "take one of these",
             )
         )
-    if findings:
-        raise InvalidInputError([str(finding) for finding in findings])
+    if violations:
+        raise InvalidInputError([str(violation) for violation in violations])
     return _without_disabled_interactions(order.post, creator)
 
 
-def _check_post(post: VideoPost) -> Iterator[Finding]:
+def _check_post(post: VideoPost) -> Iterator[Violation]:
     if post.privacy_level not in list(PrivacyLevel):
-        yield Finding("privacy_level", repr(post.privacy_level), ", ".join(PrivacyLevel), "take one of these")
+        yield Violation(
+            "privacy_level", repr(post.privacy_level), ", ".join(PrivacyLevel), "take one of these"
+        )
     yield from check_title(post.title)
     if post.privacy_level == PrivacyLevel.SELF_ONLY and post.brand_content_toggle:
-        yield Finding(
+        yield Violation(
             "privacy_level",
             "SELF_ONLY with brand_content=True",
             "branded content that others can see",
@@ -117,11 +119,11 @@ def _check_post(post: VideoPost) -> Iterator[Finding]:
         )
 
 
-def _check_cover(post: VideoPost, facts: VideoFacts | None) -> Iterator[Finding]:
+def _check_cover(post: VideoPost, facts: VideoFacts | None) -> Iterator[Violation]:
     cover, end = post.video_cover_timestamp_ms, facts.duration_seconds if facts else None
     if cover is not None and (cover < 0 or (end is not None and cover > end * 1000)):
         limit = f"0 to {int(end * 1000)} ms, the video's length" if end is not None else "0 ms and later"
-        yield Finding(
+        yield Violation(
             "cover_timestamp_ms", f"{cover} ms", limit, "TikTok would silently take the first frame"
         )
 

@@ -9,16 +9,16 @@ from tiktok_provider.api.chunks import ChunkPlan
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.publishing.chunk_stream import Upload
 from tiktok_provider.publishing.media.video_file import VideoFile
-from tiktok_provider.publishing.post_record import PostLedger
-from tiktok_provider.publishing.rate_limit import CallBudget
+from tiktok_provider.publishing.post_record import StoredPost
+from tiktok_provider.publishing.rate_limit import RateLimiter
 from tiktok_provider.publishing.request import VideoOrder
-from tiktok_provider.publishing.upload import Sender
+from tiktok_provider.publishing.upload import Uploader
 from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.posts import PostRecord, PostState
 
 
 @dataclass(frozen=True)
-class Work:
+class PublishingSession:
     """The order, and the ways to TikTok and to the store.
 
     :param clock: tells the time, in UTC.
@@ -26,8 +26,8 @@ class Work:
     """
 
     hook: TikTokHook
-    ledger: PostLedger
-    budget: CallBudget
+    ledger: StoredPost
+    budget: RateLimiter
     order: VideoOrder
     clock: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] | None = None
@@ -42,7 +42,7 @@ class Work:
         """Caption and settings as they are wanted now."""
         return asdict(self.order.post)
 
-    def sender(self, plan: ChunkPlan, record: PostRecord, url: str, *, resumed: bool = False) -> Sender:
+    def uploader(self, plan: ChunkPlan, record: PostRecord, url: str, *, resumed: bool = False) -> Uploader:
         """Return what sends the file to the attempt on record.
 
         :param url: the upload URL in the clear; it is masked in every log from here on.
@@ -52,7 +52,7 @@ class Work:
         assert record.publish_id
         ledger = self.ledger
         upload = Upload(self.hook, self.order.video, plan, url, ledger.renew_if_due, ledger.hold)
-        return Sender(
+        return Uploader(
             self.hook,
             self.ledger,
             self.budget,

@@ -17,10 +17,10 @@ from tiktok_provider.exceptions import (
 )
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.publishing.chunk_stream import Upload
-from tiktok_provider.publishing.post_record import PostLedger
-from tiktok_provider.publishing.rate_limit import CallBudget
+from tiktok_provider.publishing.post_record import StoredPost
+from tiktok_provider.publishing.rate_limit import RateLimiter
 from tiktok_provider.store.errors import StoreUnreachableError
-from tiktok_provider.store.posts import Fail
+from tiktok_provider.store.posts import MarkFailed
 from tiktok_provider.store.rate_limits import Endpoint
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _AFTER_UPLOAD = (Status.SEND_TO_USER_INBOX, Status.PUBLISH_COMPLETE, Status.FAIL
 
 
 @dataclass
-class Sender:
+class Uploader:
     """Sends what TikTok does not have yet.
 
     :param finishing: whether it is on record already that the last byte may have left.
@@ -45,8 +45,8 @@ class Sender:
     """
 
     hook: TikTokHook
-    ledger: PostLedger
-    budget: CallBudget
+    ledger: StoredPost
+    budget: RateLimiter
     upload: Upload
     plan: ChunkPlan
     publish_id: str
@@ -169,7 +169,7 @@ class Sender:
     def _refused(self, error: TikTokError) -> int:
         """Record that nothing is out, if that is certain, and raise; else leave it to the waiting to find out."""
         if not self._last_may_have_arrived:
-            self.ledger.write(Fail(reason=str(error)))
+            self.ledger.write(MarkFailed(reason=str(error)))
             raise error
         log.warning("The last chunk may have arrived, so the post is waited for all the same: %s", error)
         return self.plan.size

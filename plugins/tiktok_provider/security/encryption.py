@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 _PURPOSE = b"tiktok_provider upload URL"
 
 
-def seal(client_secret: str, text: str) -> str:
+def encrypt(client_secret: str, text: str) -> str:
     """Encrypt a text so that only who knows the client secret can read it."""
     return _fernet(client_secret).encrypt(text.encode()).decode()
 
 
-def unseal(client_secret: str, sealed: str) -> str | None:
+def decrypt(client_secret: str, sealed: str) -> str | None:
     """Return the text, or None if it was sealed with another client secret: then it is as good as expired."""
     try:
         return _fernet(client_secret).decrypt(sealed.encode()).decode()

@@ -112,15 +112,15 @@ class TikTokPostStatusSensor(BaseSensorOperator):
             raise
 
     def _check_parameters(self) -> None:
-        findings = []
+        violations = []
         if self.wait_for not in get_args(WaitFor):
-            findings.append(f"wait_for is {self.wait_for!r}, allowed: {', '.join(get_args(WaitFor))}")
+            violations.append(f"wait_for is {self.wait_for!r}, allowed: {', '.join(get_args(WaitFor))}")
         if not isinstance(self.publish_id, str) or not self.publish_id.strip():
-            findings.append(
+            violations.append(
                 f"publish_id is {self.publish_id!r}, it must be the id that a publishing task returns"
             )
-        if findings:
-            raise InvalidInputError(findings)
+        if violations:
+            raise InvalidInputError(violations)
 
     def _hook(self) -> "TikTokHook":
         from tiktok_provider.hooks.tiktok import TikTokHook
@@ -146,10 +146,10 @@ class TikTokPostStatusSensor(BaseSensorOperator):
 
     def _ask(self, context: "Context", hook: "TikTokHook", watch: Watch) -> PollAgain | Outcome:
         from tiktok_provider.publishing.post_key import claimant_of
-        from tiktok_provider.publishing.rate_limit import CallBudget
+        from tiktok_provider.publishing.rate_limit import RateLimiter
         from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
 
-        budget = CallBudget(hook.store, claimant_of(context).task)
+        budget = RateLimiter(hook.store, claimant_of(context).task)
         return WorkerPoller(hook, budget, watch).ask()
 
     def _finish(self, context: "Context", hook: "TikTokHook", outcome: Outcome) -> PostResult:

@@ -1,6 +1,6 @@
 """The store as workers and triggers see it, over HTTP.
 
-What can be asked is in ``requests``; the synchronous and the asynchronous stores run the same definitions.
+What can be asked is in ``requests``; the synchronous and the asynchronous stores run the same requests.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError, UnreachableError
 from tiktok_provider.store.address import store_address, tls_context
 from tiktok_provider.store.errors import StoreUnreachableError
-from tiktok_provider.store.requests import MOUNT, Operation, look, refresh
+from tiktok_provider.store.requests import MOUNT, GetTokens, RefreshTokens, StoreRequest
 from tiktok_provider.store.signing import Proof, ProofRefusedError, SignedRequest
 from tiktok_provider.store.token_sets import Busy, TokenState
 
@@ -42,15 +42,15 @@ class Store(ABC):
 
     def look(self) -> TokenState:
         """Tell where the tokens are and which generation; never a token."""
-        return self.run(look(self.conn_id))
+        return self.run(GetTokens())
 
     def refresh(self, seen_generation: int) -> TokenState | Busy:
         """Get a newer set than the one that was seen; ``Busy`` if somebody else is at it."""
-        return self.run(refresh(self.conn_id, seen_generation))
+        return self.run(RefreshTokens(seen_generation))
 
     @abstractmethod
-    def run(self, operation: Operation[T]) -> T:
-        """Do one operation."""
+    def run(self, request: StoreRequest[T]) -> T:
+        """Ask the store."""
 
     def close(self) -> None:  # noqa: B027  (nothing to close in process)
         """Close the connection to the API server."""
@@ -72,15 +72,15 @@ class AsyncStore(ABC):
 
     async def look(self) -> TokenState:
         """See ``Store.look``."""
-        return await self.run(look(self.conn_id))
+        return await self.run(GetTokens())
 
     async def refresh(self, seen_generation: int) -> TokenState | Busy:
         """See ``Store.refresh``."""
-        return await self.run(refresh(self.conn_id, seen_generation))
+        return await self.run(RefreshTokens(seen_generation))
 
     @abstractmethod
-    async def run(self, operation: Operation[T]) -> T:
-        """Do one operation."""
+    async def run(self, request: StoreRequest[T]) -> T:
+        """Ask the store."""
 
     async def close(self) -> None:  # noqa: B027  (nothing to close in process)
         """Close the connection to the API server."""
@@ -109,17 +109,17 @@ class HttpStore(Store):
         self._client = httpx.Client(**_client_options(address, self._proof))
         self._driver = SyncDriver(self._client, sleep=sleep)
 
-    def run(self, operation: Operation[T]) -> T:
-        """Do one operation; on a refused proof once more with the secret that the Connection has now."""
+    def run(self, request: StoreRequest[T]) -> T:
+        """Ask the store; on a refused proof once more with the secret that the Connection has now."""
         with _explained(self._client.base_url):
             if not self._proof.client_secret:
                 self._proof.client_secret = self._read_secret()
             try:
-                return self._driver.run(operation.call())
+                return self._driver.run(request.call(self.conn_id))
             except ProofRefusedError:
                 if not self._proof.renew(self._read_secret()):
                     raise
-                return self._driver.run(operation.call())
+                return self._driver.run(request.call(self.conn_id))
 
     def close(self) -> None:
         """Close the HTTP client."""
@@ -142,17 +142,17 @@ class AsyncHttpStore(AsyncStore):
         self._client = httpx.AsyncClient(**_client_options(address, self._proof))
         self._driver = AsyncDriver(self._client, sleep=sleep)
 
-    async def run(self, operation: Operation[T]) -> T:
+    async def run(self, request: StoreRequest[T]) -> T:
         """See ``HttpStore.run``."""
         with _explained(self._client.base_url):
             if not self._proof.client_secret:
                 self._proof.client_secret = await self._read_secret()
             try:
-                return await self._driver.run(operation.call())
+                return await self._driver.run(request.call(self.conn_id))
             except ProofRefusedError:
                 if not self._proof.renew(await self._read_secret()):
                     raise
-                return await self._driver.run(operation.call())
+                return await self._driver.run(request.call(self.conn_id))
 
     async def close(self) -> None:
         """Close the HTTP client."""

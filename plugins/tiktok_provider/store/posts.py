@@ -80,10 +80,10 @@ class PostRecord:
     :param publish_id: of the last attempt, None before TikTok has given one.
     :param size: bytes of the file; None for a pull.
     :param sent_bytes: of the last attempt, acknowledged by TikTok.
-    :param sealed_upload_url: encrypted with a key derived from the client secret.
+    :param encrypted_upload_url: encrypted with a key derived from the client secret.
     :param finishing_at: when the last byte may have left for the first time.
     :param status: TikTok's last answer, as ``PostStatus`` fields; empty before there was one.
-    :param settled_by: who decided on the outcome where it was a person; else empty.
+    :param resolved_by: who decided on the outcome where it was a person; else empty.
     """
 
     conn_id: str
@@ -103,7 +103,7 @@ class PostRecord:
     size: int | None = None
     chunk_size: int | None = None
     sent_bytes: int = 0
-    sealed_upload_url: str | None = field(default=None, repr=False)
+    encrypted_upload_url: str | None = field(default=None, repr=False)
     url_expires_at: datetime | None = None
     finishing_at: datetime | None = None
     profile_url: str = ""
@@ -111,7 +111,7 @@ class PostRecord:
     post_ids: tuple[str, ...] = ()
     post_url: str | None = None
     fail_reason: str = ""
-    settled_by: str = ""
+    resolved_by: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -123,7 +123,7 @@ class Verdict(StrEnum):
     """The claimant holds the lease and goes on from the recorded state."""
     THEIRS = "theirs"
     """Somebody else is at it: join, by polling if there is a publish id and the state is FINISHING."""
-    SETTLED = "settled"
+    ENDED = "ended"
     """OUT, IN_INBOX or UNCERTAIN: nothing may be sent."""
 
 
@@ -169,7 +169,7 @@ class Start:
     finishing: bool
     size: int | None = None
     chunk_size: int | None = None
-    sealed_upload_url: str | None = field(default=None, repr=False)
+    encrypted_upload_url: str | None = field(default=None, repr=False)
     url_expires_at: datetime | None = None
     profile_url: str = ""
     intent_id: str = ""
@@ -203,25 +203,25 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fail:
+class MarkFailed:
     """Nothing of the attempt is out, for certain: init was refused, or a chunk was, and the last byte has certainly
     not arrived. From INTENDED, UPLOADING, FINISHING or FAILED to FAILED.
     """
 
     reason: str
     log_id: str = ""
-    type: Literal["fail"] = "fail"
+    type: Literal["mark_failed"] = "mark_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class MarkUncertain:
     """Whether TikTok has accepted the post cannot be known. From INTENDED, UPLOADING or FINISHING to UNCERTAIN."""
 
     reason: str
-    type: Literal["doubt"] = "doubt"
+    type: Literal["mark_uncertain"] = "mark_uncertain"
 
 
-PostStep = Intend | Start | Progress | Renew | Release | Fail | Doubt
+PostStep = Intend | Start | Progress | Renew | Release | MarkFailed | MarkUncertain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +239,7 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class PostOutcome:
     """How an attempt ended, from whoever waited for it. It needs no lease: it names the publish id.
 
     What is known for more certain counts: OUT beats IN_INBOX, which beats FAILED, which beats UNCERTAIN. Of two

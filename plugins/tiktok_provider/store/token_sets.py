@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from tiktok_provider.api.oauth import TokenSet
+from tiktok_provider.api.oauth import TokenResponse
 from tiktok_provider.exceptions import UnexpectedAnswerError
 from tiktok_provider.store.connection_fields import moment, text
 
@@ -93,7 +93,7 @@ class Disconnected:
 
     :param revoked: whether TikTok has taken the app's access away.
     :param problem: why not; empty if it has.
-    :param first_set_remains: the user's Connection still holds a first set, which the store cannot wipe because
+    :param initial_tokens_remains: the user's Connection still holds a first set, which the store cannot wipe because
         it comes from the environment or a secrets backend; it is not used again. Or the Connection cannot be
         decrypted, and may hold one.
     """
@@ -101,7 +101,7 @@ class Disconnected:
     conn_id: str
     revoked: bool
     problem: str = ""
-    first_set_remains: bool = False
+    initial_tokens_remains: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ class StoredTokens:
         }
 
 
-def granted(answer: TokenSet, asked_at: datetime, previous: StoredTokens | None = None) -> StoredTokens:
+def granted(answer: TokenResponse, asked_at: datetime, previous: StoredTokens | None = None) -> StoredTokens:
     """Return the set that TikTok gave, with the lifetimes that it gave.
 
     Where TikTok does not say how long the refresh token lives, one that has stayed ends when it did before, and a new
@@ -169,7 +169,7 @@ def granted(answer: TokenSet, asked_at: datetime, previous: StoredTokens | None 
 
 
 def _refresh_end(
-    answer: TokenSet, refresh_token: str, asked_at: datetime, previous: StoredTokens | None
+    answer: TokenResponse, refresh_token: str, asked_at: datetime, previous: StoredTokens | None
 ) -> datetime:
     if answer.refresh_expires_in is not None:
         return asked_at + timedelta(seconds=answer.refresh_expires_in)

@@ -9,7 +9,7 @@ from typing import Protocol
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.store.client import AsyncStore
 from tiktok_provider.store.rate_limits import PER_MINUTE, WINDOW, Endpoint, Granted, Wait
-from tiktok_provider.store.requests import hold_back, take_calls
+from tiktok_provider.store.requests import PauseCalls, TakeCalls
 
 log = logging.getLogger(__name__)
 
@@ -129,11 +129,9 @@ class StoreBudget:
     async def take(self, count: int) -> Granted | Wait:
         """See ``Budget.take``."""
         return await self._store.run(
-            take_calls(
-                self._store.conn_id, Endpoint.STATUS, self._holder, count=count, leave=LEAVE, within=WITHIN
-            )
+            TakeCalls(Endpoint.STATUS, self._holder, count=count, leave=LEAVE, within=WITHIN)
         )
 
     async def hold_back(self, seconds: float) -> None:
         """See ``Budget.hold_back``."""
-        await self._store.run(hold_back(self._store.conn_id, Endpoint.STATUS, seconds))
+        await self._store.run(PauseCalls(Endpoint.STATUS, seconds))

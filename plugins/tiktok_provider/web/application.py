@@ -3,20 +3,20 @@
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from tiktok_provider.database.services import Stores
+from tiktok_provider.database.services import Services
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.store.serialization import encode_error
 from tiktok_provider.web.store_routes import store_routes
 
 
-def build_application(stores: Stores) -> FastAPI:
+def build_application(services: Services) -> FastAPI:
     """Return the app.
 
     :param stores: the store behind it.
     """
     # The documentation routes of FastAPI would be open to everybody: dependencies do not cover them.
     app = FastAPI(title="TikTok", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(store_routes(stores))
+    app.include_router(store_routes(services))
     # An app that is mounted does not get Airflow's own handlers.
     app.add_exception_handler(TikTokError, _answer_error)
     app.add_exception_handler(Exception, _answer_bug)

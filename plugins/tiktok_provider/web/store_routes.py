@@ -1,4 +1,4 @@
-"""The store's routes for workers and triggers: those of ``tiktok_provider.store.requests``, each behind a proof.
+"""The store's routes for workers and triggers: one for each request class, each behind a proof.
 
 Every route is async and waits for nothing but the store: it shares a process with Airflow's heartbeats.
 """
@@ -10,41 +10,42 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from tiktok_provider.database.services import Stores
+from tiktok_provider.database.services import HANDLERS, Services
 from tiktok_provider.exceptions import InvalidInputError
-from tiktok_provider.store.requests import ACCOUNTS, ROUTES, Route, adapter
+from tiktok_provider.store.requests import ACCOUNTS, StoreRequest, adapter
 from tiktok_provider.store.serialization import encode, wrong_fields
 from tiktok_provider.web.store_auth import Guard
 
 
-def store_routes(stores: Stores) -> APIRouter:
+def store_routes(services: Services) -> APIRouter:
     """Return the routes; each asks for a proof."""
     # A connection id may contain slashes.
     router = APIRouter(prefix=f"{ACCOUNTS}/{{conn_id:path}}")
     guard = Guard()
-    for route in ROUTES:
-        router.post(f"/{route.name}")(_endpoint(route, stores, guard))
+    for kind in HANDLERS:
+        router.post(f"/{kind.route}")(_endpoint(kind, services, guard))
     return router
 
 
 def _endpoint(
-    route: Route[Any, Any], stores: Stores, guard: Guard
+    kind: type[StoreRequest[Any]], services: Services, guard: Guard
 ) -> Callable[[str, bytes], Awaitable[JSONResponse]]:
     # FastAPI would read a body before the proof is checked, so it comes from the guard.
-    prove = guard.prove_once if route.writes else guard.prove
+    prove = guard.prove_once if kind.writes else guard.prove
 
-    async def answer(conn_id: str, body: Annotated[bytes, Depends(prove)]) -> JSONResponse:
-        outcome = await route.do(stores, conn_id, _said(route, body))
-        status, document = encode(outcome, adapter(route.outcome))
+    async def respond(conn_id: str, body: Annotated[bytes, Depends(prove)]) -> JSONResponse:
+        answer = await services.answer(conn_id, _request(kind, body))
+        status, document = encode(answer, adapter(kind.answer))
         return JSONResponse(document, status)
 
-    return answer
+    return respond
 
 
-def _said(route: Route[Any, Any], body: bytes) -> Any:
+def _request(kind: type[StoreRequest[Any]], body: bytes) -> StoreRequest[Any]:
     try:
-        return adapter(route.said).validate_json(body)
+        request: StoreRequest[Any] = kind.body().validate_json(body)
     except ValidationError as error:
         raise InvalidInputError(
-            [f"the body of a request {route.name!r} is wrong in: {wrong_fields(error)}"]
+            [f"the body of a request {kind.route!r} is wrong in: {wrong_fields(error)}"]
         ) from None
+    return request

@@ -57,18 +57,18 @@ def refreshed() -> list[str]:
 
 
 def runner(kind: str, base_url: str, token: str, sleeper: Sleeper, refreshed: list[str] | None = None) -> Run:
-    def token_for(spent: str | None) -> str | None:
-        if spent and refreshed is not None:
-            refreshed.append(spent)
+    def token_for(rejected: str | None) -> str | None:
+        if rejected and refreshed is not None:
+            refreshed.append(rejected)
             return token
-        return None if spent else token
+        return None if rejected else token
 
     def run_sync(call: Call[Any]) -> Any:
         with httpx.Client(base_url=base_url) as client:
             return SyncDriver(client, token_for, sleep=sleeper).run(call)
 
-    async def the_token(spent: str | None) -> str | None:
-        return token_for(spent)
+    async def the_token(rejected: str | None) -> str | None:
+        return token_for(rejected)
 
     async def drive(call: Call[Any]) -> Any:
         async with httpx.AsyncClient(base_url=base_url) as client:

@@ -27,10 +27,10 @@ def run(request: pytest.FixtureRequest, creator: Creator) -> Run[Any]:
 
     def run_sync(call: Call[T]) -> T:
         with httpx.Client(base_url=base_url) as client:
-            return SyncDriver(client, lambda spent: None if spent else token).run(call)
+            return SyncDriver(client, lambda rejected: None if rejected else token).run(call)
 
-    async def the_token(spent: str | None) -> str | None:
-        return None if spent else str(token)
+    async def the_token(rejected: str | None) -> str | None:
+        return None if rejected else str(token)
 
     async def drive(call: Call[T]) -> T:
         async with httpx.AsyncClient(base_url=base_url) as client:
@@ -120,13 +120,15 @@ def test_a_code_from_the_consent_page_becomes_tokens_and_those_become_newer_ones
     )
     answer = _consent(page)
     assert answer["state"] == ["s1"]
-    tokens: oauth.TokenSet = run(
+    tokens: oauth.TokenResponse = run(
         oauth.exchange_code(app.client_key, app.client_secret, answer["code"][0], redirect_uri, verifier)
     )
     assert tokens.open_id
     assert "video.publish" in tokens.scope
     assert tokens.access_token not in repr(tokens)
-    newer: oauth.TokenSet = run(oauth.refresh_tokens(app.client_key, app.client_secret, tokens.refresh_token))
+    newer: oauth.TokenResponse = run(
+        oauth.refresh_tokens(app.client_key, app.client_secret, tokens.refresh_token)
+    )
     assert newer.refresh_token != tokens.refresh_token
     assert newer.open_id == tokens.open_id
 

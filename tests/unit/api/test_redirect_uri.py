@@ -22,7 +22,7 @@ def test_what_tiktok_takes_names_the_kind_of_app(uri: str, platform: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("uri", "findings"),
+    ("uri", "violations"),
     [
         ("http://airflow.example.com/callback", ["must begin with https://"]),
         ("http://airflow/callback", ["must begin with https://", "must name a public host"]),
@@ -42,11 +42,11 @@ def test_what_tiktok_takes_names_the_kind_of_app(uri: str, platform: str) -> Non
         ("", ["must be of the form"]),
     ],
 )
-def test_what_tiktok_refuses_is_named(uri: str, findings: list[str]) -> None:
+def test_what_tiktok_refuses_is_named(uri: str, violations: list[str]) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         platform_of(uri)
-    assert len(refusal.value.findings) == len(findings)
-    assert all(wanted in found for wanted, found in zip(findings, refusal.value.findings, strict=True))
+    assert len(refusal.value.violations) == len(violations)
+    assert all(wanted in found for wanted, found in zip(violations, refusal.value.violations, strict=True))
 
 
 def test_a_star_takes_a_port() -> None:

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from sqlalchemy import delete, select
 
 from tests.unit.store.test_client import served
-from tiktok_provider.database.services import Stores
+from tiktok_provider.database.services import Services
 from tiktok_provider.database.session import transaction
 from tiktok_provider.web.application import build_application
 from tiktok_sandbox.client import App, Sandbox
@@ -154,7 +154,7 @@ def stored(conn_id: str) -> Connection | None:
 def api_server(store: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:  # noqa: ARG001
     """The plugin's routes as Airflow's API server mounts them; the configuration names its address."""
     outer = FastAPI()
-    outer.mount("/tiktok", build_application(Stores()))
+    outer.mount("/tiktok", build_application(Services()))
     with served(outer) as address:
         monkeypatch.setenv("AIRFLOW__TIKTOK__STORE_URL", address)
         yield address

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from tests.unit.cli.conftest import Terminal, stored
 from tests.unit.conftest import CONN_ID, Creator
-from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.accounts.service import AccountService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import AccountRecord, NonceRecord
 
@@ -88,7 +88,7 @@ def test_a_dead_account_is_told_with_who_must_connect_it(creator: Creator, termi
 def test_an_account_that_ends_within_30_days_is_expiring(creator: Creator, terminal: Terminal) -> None:
     end = datetime.now(UTC) + timedelta(days=29)
     creator.connect(extra={"refresh_expires_at": end.isoformat()})
-    asyncio.run(AccountStore().look(CONN_ID))
+    asyncio.run(AccountService().look(CONN_ID))
     assert terminal.run("accounts").rows[0]["state"] == "expiring"
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import select, text, update
 
 from tests.unit.cli.conftest import CLIENT_SECRET, Person, Terminal, stored
 from tiktok_provider.cli import connect_command as connecting
-from tiktok_provider.connect.authorization import Attempt
+from tiktok_provider.connect.authorization import AuthorizationRequest
 from tiktok_provider.database.session import transaction
 from tiktok_sandbox.client import Account, App, Sandbox
 
@@ -311,7 +311,7 @@ def test_what_tiktok_repeats_of_the_exchange_is_not_printed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     verifier = "fake-verifier-that-the-sandbox-repeats"
-    monkeypatch.setattr(connecting, "Attempt", partial(Attempt, verifier=verifier))
+    monkeypatch.setattr(connecting, "AuthorizationRequest", partial(AuthorizationRequest, verifier=verifier))
     follow, sent = person.redirect, [CLIENT_SECRET, verifier]
 
     def repeating(page: str) -> str:

@@ -16,20 +16,20 @@ from sqlalchemy import select, update
 from tests.unit.cli.conftest import Ended, Terminal
 from tests.unit.conftest import CONN_ID, Creator
 from tiktok_provider.cli.definition import POST_STATES
-from tiktok_provider.database.posts.service import PostStore
+from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import AttemptRow, PostRow
 from tiktok_provider.store.posts import (
     Claimant,
     Claimed,
-    Doubt,
     Intend,
+    MarkUncertain,
     PostClaim,
+    PostOutcome,
     PostRecord,
     PostState,
     PostStep,
     Release,
-    Settlement,
     Source,
     Start,
     Verdict,
@@ -56,13 +56,13 @@ def intend(source: Source = "file") -> Intend:
 
 def start(*, finishing: bool = True, profile_url: str = "https://www.tiktok.com/@mia") -> Start:
     return Start(
-        publish_id="v_pub~1", finishing=finishing, sealed_upload_url="sealed", profile_url=profile_url
+        publish_id="v_pub~1", finishing=finishing, encrypted_upload_url="sealed", profile_url=profile_url
     )
 
 
-def settled(state: PostState, *post_ids: str, fail_reason: str = "") -> Settlement:
+def settled(state: PostState, *post_ids: str, fail_reason: str = "") -> PostOutcome:
     url = f"https://www.tiktok.com/@mia/video/{post_ids[0]}" if post_ids else None
-    return Settlement(
+    return PostOutcome(
         publish_id="v_pub~1", state=state, post_ids=post_ids, post_url=url, fail_reason=fail_reason
     )
 
@@ -70,7 +70,7 @@ def settled(state: PostState, *post_ids: str, fail_reason: str = "") -> Settleme
 OUT = (intend(), start(), settled(PostState.OUT, POST_ID))
 IN_INBOX = (intend(), start(), settled(PostState.IN_INBOX))
 UNCERTAIN = (intend(), start(), settled(PostState.UNCERTAIN, fail_reason="publish id is forgotten"))
-UNKNOWN_INIT = (intend("url"), Doubt(reason="no answer to init"))
+UNKNOWN_INIT = (intend("url"), MarkUncertain(reason="no answer to init"))
 FAILED = (intend(), start(), settled(PostState.FAILED, fail_reason="picture_size_check_failed"))
 
 
@@ -90,19 +90,19 @@ class Posts:
         wish = PostClaim(
             claimant=claimant, kind="video", source=source, fingerprint="f1", content={}, origin=ORIGIN
         )
-        return run(PostStore().claim(CONN_ID, key, wish))
+        return run(PostService().claim(CONN_ID, key, wish))
 
-    def make(self, *steps: PostStep | Settlement, key: str = KEY, source: Source = "file") -> None:
+    def make(self, *steps: PostStep | PostOutcome, key: str = KEY, source: Source = "file") -> None:
         """Bring a post as far as the steps lead."""
         generation = self.claim(key, source=source).record.generation
         for step in steps:
-            if isinstance(step, Settlement):
-                run(PostStore().settle(CONN_ID, key, replace(step, task=task_of())))
+            if isinstance(step, PostOutcome):
+                run(PostService().record_outcome(CONN_ID, key, replace(step, task=task_of())))
             else:
-                run(PostStore().write(CONN_ID, key, generation, step))
+                run(PostService().write(CONN_ID, key, generation, step))
 
     def look(self, key: str = KEY) -> PostRecord | None:
-        return run(PostStore().look(CONN_ID, key))
+        return run(PostService().look(CONN_ID, key))
 
 
 @pytest.fixture
@@ -220,9 +220,9 @@ def test_what_is_posted_is_returned_by_the_next_run(
     assert done.code == 0
     [row] = done.rows
     assert (row["state"], row["post_ids"], row["post_url"]) == ("out", post_ids, post_url)
-    assert (row["settled_by"], row["publish_id"]) == (getuser(), "v_pub~1")
+    assert (row["resolved_by"], row["publish_id"]) == (getuser(), "v_pub~1")
     assert "Clear task 'publish' of DAG 'spring', date 2026-11-20T06:00:00+00:00 now: it returns" in done.said
-    assert posts.claim().verdict is Verdict.SETTLED
+    assert posts.claim().verdict is Verdict.ENDED
     [(owner, extra)] = audited("tiktok_post_resolved")
     assert owner == getuser()
     assert KEY in str(extra)
@@ -281,7 +281,7 @@ def test_what_is_no_post_of_the_account_is_refused(
 
 @pytest.mark.parametrize("steps", [OUT, FAILED, (intend(), start())], ids=["out", "failed", "finishing"])
 def test_only_an_uncertain_post_can_be_resolved(
-    posts: Posts, terminal: Terminal, steps: tuple[PostStep | Settlement, ...]
+    posts: Posts, terminal: Terminal, steps: tuple[PostStep | PostOutcome, ...]
 ) -> None:
     posts.make(*steps)
     before = posts.look()
@@ -322,7 +322,7 @@ def test_a_forgotten_post_is_posted_anew(
     posts: Posts,
     terminal: Terminal,
     answer: Callable[[str], None],
-    steps: tuple[PostStep | Settlement, ...],
+    steps: tuple[PostStep | PostOutcome, ...],
     warning: str,
 ) -> None:
     posts.make(*steps)
@@ -399,7 +399,7 @@ def test_a_post_that_came_out_while_the_person_was_asked_is_not_forgotten(
     done = terminal.run("forget", CONN_ID, KEY)
     assert (done.code, done.out) == (1, "")
     assert "it is 'out' now" in done.said
-    assert posts.claim().verdict is Verdict.SETTLED
+    assert posts.claim().verdict is Verdict.ENDED
 
 
 def test_no_sealed_address_is_told(posts: Posts, terminal: Terminal) -> None:
@@ -424,4 +424,4 @@ def test_prune_deletes_the_attempts_of_90_days_ago_and_keeps_the_outcome(
         session.execute(update(AttemptRow).where(AttemptRow.post_id.in_(old)).values(started_at=moment))
     deleted = {row["what"]: row["deleted"] for row in terminal.run("prune").rows}
     assert deleted["attempts"] == 1
-    assert posts.claim().verdict is Verdict.SETTLED
+    assert posts.claim().verdict is Verdict.ENDED

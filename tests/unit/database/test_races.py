@@ -16,15 +16,15 @@ from tests.unit.database.posts.posting import KEY, intend, run, start, wish
 from tests.unit.databases import Mia, configure
 from tiktok_provider.database.accounts.connections import read_app
 from tiktok_provider.database.posts.transitions import claim, write
-from tiktok_provider.database.rate_limits.transitions import Taking, take
-from tiktok_provider.database.services import Stores
+from tiktok_provider.database.rate_limits.transitions import take
+from tiktok_provider.database.services import Services
 from tiktok_provider.database.session import change, transaction
 from tiktok_provider.database.tables import AttemptRow, PostRow
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.store.errors import PostTakenError, StoreBusyError
 from tiktok_provider.store.posts import Claimed, PostState, Verdict
 from tiktok_provider.store.rate_limits import Endpoint, Granted
-from tiktok_provider.store.requests import Operation, claim_post, take_calls
+from tiktok_provider.store.requests import ClaimPost, StoreRequest, TakeCalls
 
 T = TypeVar("T")
 
@@ -121,8 +121,8 @@ def test_at_once_no_more_calls_are_granted_than_there_are(mia: Mia) -> None:
     def take_three(number: int) -> int:
         taken = 0
         for call in range(3):
-            wanted = Taking(endpoint=Endpoint.INIT, holder=f"task {number}/{call}")
-            answer = patiently(partial(change, partial(take, conn_id="mia", taking=wanted, now=now)))
+            wanted = TakeCalls(Endpoint.INIT, f"task {number}/{call}")
+            answer = patiently(partial(change, partial(take, conn_id="mia", wanted=wanted, now=now)))
             taken += isinstance(answer, Granted)
         return taken
 
@@ -134,11 +134,11 @@ def _compete(number: int, environment: dict[str, str]) -> tuple[str, int]:
     os.environ.update(environment)
     configure()
 
-    def ask(operation: Operation[T]) -> T:
-        return patiently(lambda: run(operation.do(Stores())))
+    def ask(request: StoreRequest[T]) -> T:
+        return patiently(lambda: run(Services().answer("mia", request)))
 
-    claimed = ask(claim_post("mia", KEY, wish(task=f"process {number} {os.getpid()}")))
-    taken = [ask(take_calls("mia", Endpoint.INIT, f"{number}/{call}")) for call in range(4)]
+    claimed = ask(ClaimPost(KEY, wish(task=f"process {number} {os.getpid()}")))
+    taken = [ask(TakeCalls(Endpoint.INIT, f"{number}/{call}")) for call in range(4)]
     return claimed.verdict, sum(isinstance(answer, Granted) for answer in taken)
 
 

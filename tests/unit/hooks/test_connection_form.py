@@ -62,7 +62,7 @@ def test_an_account_whose_tokens_the_store_has_is_checked_as_far_as_the_form_goe
 
 
 @pytest.mark.parametrize("says_when", [True, False])
-def test_a_first_set_that_is_older_than_a_day_does_not_fail_what_the_store_has_refreshed(
+def test_a_initial_tokens_that_is_older_than_a_day_does_not_fail_what_the_store_has_refreshed(
     creator: Creator, says_when: bool
 ) -> None:
     creator.sandbox.advance(25 * 3600)

@@ -7,7 +7,7 @@ import pytest
 
 from tiktok_provider.exceptions import ConnectionUnreadableError
 from tiktok_provider.hooks.tokens import SPREAD, Pause, Read, Steps, current_token
-from tiktok_provider.store.requests import Operation
+from tiktok_provider.store.requests import StoreRequest
 from tiktok_provider.store.token_sets import Busy, TokenState
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -16,7 +16,7 @@ EXPIRED = TokenState("mia", "mia.tokens", 1, NOW, NOW + timedelta(days=300), "op
 
 def asked_to_refresh() -> Steps:
     """Return the steps of a caller that has just heard that the token has expired."""
-    steps = current_token("mia", clock=lambda: NOW)
+    steps = current_token(clock=lambda: NOW)
     next(steps)
     return steps
 
@@ -32,7 +32,7 @@ def test_callers_that_share_an_api_server_spread_their_refreshes_over_a_second(
 
 
 def test_a_caller_with_the_store_in_its_own_process_does_not_wait() -> None:
-    assert isinstance(asked_to_refresh().send(EXPIRED), Operation)
+    assert isinstance(asked_to_refresh().send(EXPIRED), StoreRequest)
 
 
 def test_who_is_told_to_come_back_comes_not_earlier_and_not_with_all_others() -> None:
@@ -53,7 +53,7 @@ def test_who_is_told_to_come_back_comes_not_earlier_and_not_with_all_others() ->
 def test_a_set_that_stays_behind_is_never_taken_and_the_sentence_says_what_it_means_if_it_lasts(
     extra: dict[str, object],
 ) -> None:
-    steps = current_token("mia", clock=lambda: NOW)
+    steps = current_token(clock=lambda: NOW)
     next(steps)
     state = replace(EXPIRED, generation=3, access_expires_at=NOW + timedelta(days=1))
     assert steps.send(state) == Read("mia.tokens")

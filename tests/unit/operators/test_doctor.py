@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from tests.unit.conftest import CONN_ID, Creator, Task
 from tests.unit.store.test_client import served
-from tiktok_provider.database.services import Stores
+from tiktok_provider.database.services import Services
 from tiktok_provider.operators.doctor import TikTokDoctorOperator
 from tiktok_provider.triggers.doctor import TikTokDoctorTrigger
 from tiktok_provider.web.application import build_application
@@ -21,7 +21,7 @@ from tiktok_provider.web.application import build_application
 def api_server(store: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # noqa: ARG001
     """The plugin's routes as Airflow's API server mounts them; the configuration names its address."""
     outer = FastAPI()
-    outer.mount("/tiktok", build_application(Stores()))
+    outer.mount("/tiktok", build_application(Services()))
     with served(outer) as address:
         monkeypatch.setenv("AIRFLOW__TIKTOK__STORE_URL", address)
         yield

@@ -17,7 +17,7 @@ from tests.unit.conftest import CONN_ID, Creator, Task
 from tests.unit.operators.test_publish_video import INIT, STATUS, die_at_upload, publish, pull, state
 from tests.unit.operators.test_sent_posts import deferred
 from tiktok_provider.api.posting import PostStatus, init_video
-from tiktok_provider.database.posts.service import PostStore
+from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import PostRow
 from tiktok_provider.exceptions import PostError, PostInInboxError, PostTimeoutError, TikTokError
@@ -25,17 +25,17 @@ from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.publishing import attempt as attempts
 from tiktok_provider.publishing.chunk_stream import Upload
-from tiktok_provider.publishing.post_record import PostLedger
+from tiktok_provider.publishing.post_record import StoredPost
 from tiktok_provider.publishing.waiting.polling import Outcome, PollAgain, on_status
 from tiktok_provider.publishing.waiting.uncertain import UncertainPostError
 from tiktok_provider.retry import TikTokRetryPolicy
 from tiktok_provider.store.errors import PostTakenError, StoreUnreachableError
-from tiktok_provider.store.posts import PostRecord, PostState, PostStep, Settlement
-from tiktok_provider.store.requests import settle_post
+from tiktok_provider.store.posts import PostOutcome, PostRecord, PostState, PostStep
+from tiktok_provider.store.requests import RecordOutcome
 from tiktok_provider.store.serialization import StoreAnswerError
 from tiktok_sandbox.clips import make_clip
 
-Pieces = Callable[[PostLedger, int], object]
+Pieces = Callable[[StoredPost, int], object]
 
 
 def in_store(work: Coroutine[Any, Any, PostRecord]) -> None:
@@ -47,17 +47,17 @@ def in_store(work: Coroutine[Any, Any, PostRecord]) -> None:
 def resolve(task: Task, *, posted: bool) -> None:
     """Let a person settle the task's post."""
     assert task.record
-    in_store(PostStore().resolve(CONN_ID, task.record.post_key, posted=posted, actor="anna"))
+    in_store(PostService().resolve(CONN_ID, task.record.post_key, posted=posted, actor="anna"))
 
 
-def settle(task: Task, state: PostState, *, by: Task | None = None, **words: Any) -> None:
+def record_outcome(task: Task, state: PostState, *, by: Task | None = None, **words: Any) -> None:
     """Write what a wait has heard; without ``by``, that of another task."""
     record = task.record
     assert record
     claimant = f"{by.dag_id}/{by.run_id}/{by.task_id}/{by.map_index}" if by else "another task"
-    heard = Settlement(publish_id=str(record.publish_id), state=state, task=claimant, **words)
+    heard = PostOutcome(publish_id=str(record.publish_id), state=state, task=claimant, **words)
     with open_store(CONN_ID) as store:
-        store.run(settle_post(CONN_ID, record.post_key, heard))
+        store.run(RecordOutcome(record.post_key, heard))
 
 
 def pass_in_the_record(**times: datetime) -> None:
@@ -95,15 +95,15 @@ def at_each_piece(monkeypatch: pytest.MonkeyPatch) -> Callable[[Pieces], None]:
     """Return a function that lets something happen before each piece leaves, half a minute after the last one."""
 
     def let_happen(something: Pieces) -> None:
-        numbers, renew = iter(range(1, 1000)), PostLedger.renew_if_due
+        numbers, renew = iter(range(1, 1000)), StoredPost.renew_if_due
 
-        def slow(ledger: PostLedger) -> None:
+        def slow(ledger: StoredPost) -> None:
             something(ledger, next(numbers))
             ledger._held -= 30
             ledger._asked -= 30
             renew(ledger)
 
-        monkeypatch.setattr(PostLedger, "renew_if_due", slow)
+        monkeypatch.setattr(StoredPost, "renew_if_due", slow)
 
     return let_happen
 
@@ -112,7 +112,7 @@ def at_each_piece(monkeypatch: pytest.MonkeyPatch) -> Callable[[Pieces], None]:
 def test_another_tasks_deadline_asks_nobody_to_settle_what_is_still_being_uploaded(
     creator: Creator, task: Task, six_pieces: Path, at_each_piece: Callable[[Pieces], None]
 ) -> None:
-    at_each_piece(lambda _, number: settle(task, PostState.UNCERTAIN) if number == 2 else None)
+    at_each_piece(lambda _, number: record_outcome(task, PostState.UNCERTAIN) if number == 2 else None)
     assert publish(six_pieces).execute(task.context)["status"] == "PUBLISH_COMPLETE"
     assert len(creator.sandbox.feed()) == 1
 
@@ -120,9 +120,9 @@ def test_another_tasks_deadline_asks_nobody_to_settle_what_is_still_being_upload
 def test_a_person_who_settles_stops_a_try_that_is_still_at_it(
     creator: Creator, task: Task, six_pieces: Path, at_each_piece: Callable[[Pieces], None]
 ) -> None:
-    def settled(_: PostLedger, number: int) -> None:
+    def settled(_: StoredPost, number: int) -> None:
         if number == 2:
-            settle(task, PostState.UNCERTAIN, by=task)
+            record_outcome(task, PostState.UNCERTAIN, by=task)
             resolve(task, posted=False)
 
     at_each_piece(settled)
@@ -139,13 +139,13 @@ def test_the_last_byte_does_not_leave_a_try_that_has_stood_still_right_before_it
 ) -> None:
     numbers = iter(range(1, 7))
 
-    def stand_still(ledger: PostLedger) -> None:
+    def stand_still(ledger: StoredPost) -> None:
         if next(numbers) == 6:
-            settle(task, PostState.UNCERTAIN, by=task)
+            record_outcome(task, PostState.UNCERTAIN, by=task)
             resolve(task, posted=False)
             ledger._held -= 61
 
-    monkeypatch.setattr(PostLedger, "renew_if_due", stand_still)
+    monkeypatch.setattr(StoredPost, "renew_if_due", stand_still)
     with pytest.raises(PostTakenError):
         publish(six_pieces).execute(task.context)
     assert creator.sandbox.feed() == []
@@ -154,11 +154,11 @@ def test_the_last_byte_does_not_leave_a_try_that_has_stood_still_right_before_it
 def test_a_store_that_is_away_before_the_last_byte_ends_the_try_and_is_no_fault_of_tiktoks(
     creator: Creator, task: Task, six_pieces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(ledger: PostLedger) -> None:
+    def away(ledger: StoredPost) -> None:
         raise StoreUnreachableError(f"nobody answers for {ledger.post_key}", maybe_processed=False)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PostLedger, "hold", away)
+        patch.setattr(StoredPost, "hold", away)
         patch.setattr(attempts, "init_video", lambda post, source, _: init_video(post, source))
         with pytest.raises(StoreUnreachableError):
             publish(six_pieces).execute(task.context)
@@ -184,7 +184,7 @@ def test_who_has_sent_the_last_byte_succeeds_although_another_task_was_faster_to
 
     def send_and_settle(upload: Upload, chunk: Any) -> None:
         send(upload, chunk)
-        settle(task, heard, by=task)
+        record_outcome(task, heard, by=task)
 
     monkeypatch.setattr(Upload, "send", send_and_settle)
     assert publish(clip).execute(task.context)["status"] == "PUBLISH_COMPLETE"
@@ -194,14 +194,14 @@ def test_who_has_sent_the_last_byte_succeeds_although_another_task_was_faster_to
 def test_bytes_that_tiktok_has_confirmed_are_not_missed_although_the_store_could_not_be_told(
     creator: Creator, task: Task, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = PostLedger.write
+    write = StoredPost.write
 
-    def away(ledger: PostLedger, step: PostStep) -> Any:
+    def away(ledger: StoredPost, step: PostStep) -> Any:
         if step.type == "progress" and step.sent_bytes == clip.stat().st_size:
             raise StoreAnswerError("a proxy answers in its place")
         return write(ledger, step)
 
-    monkeypatch.setattr(PostLedger, "write", away)
+    monkeypatch.setattr(StoredPost, "write", away)
     monkeypatch.setattr("tiktok_provider.publishing.post_record.PATIENCE", 0.0)
     assert deferred(creator, task, clip)["size"] is None
     assert task.record
@@ -264,7 +264,7 @@ def test_a_publish_id_that_comes_late_makes_an_uncertain_pull_certain(
             with pytest.raises(UncertainPostError):
                 pull(media_url, post_key="pull").execute(other.context)
             if settled:
-                in_store(PostStore().resolve(CONN_ID, "pull", posted=False, actor="anna"))
+                in_store(PostService().resolve(CONN_ID, "pull", posted=False, actor="anna"))
         return answer
 
     monkeypatch.setattr(TikTokHook, "run", answer_late)
@@ -279,7 +279,7 @@ def test_an_uncertain_post_is_no_success_without_waiting_either(
     creator: Creator, task: Task, clip: Path
 ) -> None:
     publish(clip, wait=False).execute(task.context)
-    settle(task, PostState.UNCERTAIN, by=task)
+    record_outcome(task, PostState.UNCERTAIN, by=task)
     creator.sandbox.add_fault("error", path=STATUS, code="internal_error", times=None)
     with pytest.raises(UncertainPostError, match="has not said how it ends"):
         publish(clip, wait=False).execute(task.next_try().context)
@@ -361,9 +361,9 @@ def test_a_post_that_is_forgotten_while_it_is_waited_for_is_not_posted_again_by_
     creator: Creator, task: Task, clip: Path
 ) -> None:
     publish_id = deferred(creator, task, clip)["publish_id"]
-    settle(task, PostState.OUT)
+    record_outcome(task, PostState.OUT)
     assert task.record
-    in_store(PostStore().forget(CONN_ID, task.record.post_key, actor="anna"))
+    in_store(PostService().forget(CONN_ID, task.record.post_key, actor="anna"))
     done = Outcome(publish_id, "done", {"status": "PUBLISH_COMPLETE", "post_ids": ["7"], "fail_reason": ""})
     with pytest.raises(PostError, match="it was forgotten while this task waited") as failure:
         publish(clip, deferrable=True).execute_complete(task.context, done.to_event())

@@ -27,7 +27,7 @@ from tiktok_provider.exceptions import (
 from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
 from tiktok_provider.publishing.media.video_file import VideoFile
-from tiktok_provider.publishing.post_record import PostLedger
+from tiktok_provider.publishing.post_record import StoredPost
 from tiktok_provider.publishing.waiting.uncertain import UncertainPostError
 from tiktok_provider.retry import TikTokRetryPolicy
 from tiktok_provider.store.posts import (
@@ -40,7 +40,7 @@ from tiktok_provider.store.posts import (
     Source,
     Start,
 )
-from tiktok_provider.store.requests import claim_post, write_post
+from tiktok_provider.store.requests import ClaimPost, WritePost
 from tiktok_sandbox.clips import make_clip
 
 INIT = "/v2/post/publish/video/init/"
@@ -170,7 +170,7 @@ def test_all_local_findings_come_in_one_error(creator: Creator, task: Task, tmp_
     clip = make_clip(tmp_path / "bad.mp4", seconds=1, width=320, height=240, fps=10, codec="mpeg4")
     with pytest.raises(InvalidInputError) as refusal:
         publish(clip, title="x" * 2201, privacy_level="").execute(task.context)
-    fields = [re.split(r" is ", finding)[0] for finding in refusal.value.findings]
+    fields = [re.split(r" is ", violation)[0] for violation in refusal.value.violations]
     assert fields == [
         "privacy_level",
         "title",
@@ -362,13 +362,13 @@ def test_a_file_that_changed_after_it_was_checked_is_not_sent(
 ) -> None:
     video = tmp_path / "rendered.mp4"
     video.write_bytes(clip.read_bytes())
-    write_patiently = PostLedger.write_patiently
+    write_patiently = StoredPost.write_patiently
 
-    def rendered_again(self: PostLedger, start: Start) -> PostRecord:
+    def rendered_again(self: StoredPost, start: Start) -> PostRecord:
         video.write_bytes(clip.read_bytes() + b"\x00" * 1000)
         return write_patiently(self, start)
 
-    monkeypatch.setattr(PostLedger, "write_patiently", rendered_again)
+    monkeypatch.setattr(StoredPost, "write_patiently", rendered_again)
     with pytest.raises(InvalidInputError, match=r"rendered\.mp4 has changed since it was checked"):
         publish(video).execute(task.context)
     assert (creator.calls("/upload"), creator.sandbox.feed(), state(task)) == ([], [], PostState.FAILED)
@@ -485,7 +485,7 @@ def test_a_task_whose_post_is_being_published_elsewhere_comes_back_later(
     creator: Creator, task: Task, clip: Path
 ) -> None:
     with open_store(CONN_ID) as store:
-        store.run(claim_post(CONN_ID, "sku-42", claim_of("another task")))
+        store.run(ClaimPost("sku-42", claim_of("another task")))
     with pytest.raises(TaskDeferred) as deferral:
         publish(clip, post_key="sku-42", deferrable=True).execute(task.context)
     assert (deferral.value.method_name, creator.calls(INIT)) == ("execute_again", [])
@@ -494,10 +494,10 @@ def test_a_task_whose_post_is_being_published_elsewhere_comes_back_later(
 def test_a_pull_whose_init_was_cut_off_is_left_to_a_person(creator: Creator, task: Task) -> None:
     claim = claim_of("another task", source="url")
     with open_store(CONN_ID) as store:
-        generation = store.run(claim_post(CONN_ID, "sku-42", claim)).record.generation
+        generation = store.run(ClaimPost("sku-42", claim)).record.generation
         intend = Intend(source="url", fingerprint=claim.fingerprint, content=claim.content)
-        store.run(write_post(CONN_ID, "sku-42", generation, intend))
-        store.run(write_post(CONN_ID, "sku-42", generation, Release()))
+        store.run(WritePost("sku-42", generation, intend))
+        store.run(WritePost("sku-42", generation, Release()))
     for waiting in (task, task.next_try()):
         with pytest.raises(UncertainPostError, match="airflow tiktok resolve tiktok_default sku-42 --posted"):
             pull("https://media.example.com/clip.mp4", post_key="sku-42").execute(waiting.context)

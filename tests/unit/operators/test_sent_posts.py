@@ -13,18 +13,18 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from tests.unit.conftest import CONN_ID, Creator, Task
 from tests.unit.operators.test_publish_video import INIT, STATUS, die_at_upload, publish, pull, state
-from tiktok_provider.api.oauth import TokenSet
-from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.api.oauth import TokenResponse
+from tiktok_provider.database.accounts.service import AccountService
 from tiktok_provider.exceptions import InvalidInputError, PostFailedError, PostUncertainError, TikTokError
 from tiktok_provider.hooks.store_access import open_store
-from tiktok_provider.publishing.post_record import PostLedger
-from tiktok_provider.publishing.rate_limit import CallBudget
+from tiktok_provider.publishing.post_record import StoredPost
+from tiktok_provider.publishing.rate_limit import RateLimiter
 from tiktok_provider.publishing.waiting.polling import Outcome, Watch
 from tiktok_provider.publishing.waiting.uncertain import UncertainPostError
 from tiktok_provider.store.errors import AccountChangedError
-from tiktok_provider.store.posts import Fail, Intend, PostState, Settlement, Start
+from tiktok_provider.store.posts import Intend, MarkFailed, PostOutcome, PostState, Start
 from tiktok_provider.store.rate_limits import Endpoint
-from tiktok_provider.store.requests import settle_post, write_post
+from tiktok_provider.store.requests import RecordOutcome, WritePost
 from tiktok_provider.store.serialization import StoreAnswerError
 from tiktok_provider.triggers.post_status import deferral
 from tiktok_sandbox.clips import make_clip
@@ -125,9 +125,9 @@ def test_what_somebody_knows_better_than_the_wait_counts(creator: Creator, task:
     deferred(creator, task, clip)
     record = task.record
     assert record
-    out = Settlement(publish_id=str(record.publish_id), state=PostState.OUT, post_ids=("7",))
+    out = PostOutcome(publish_id=str(record.publish_id), state=PostState.OUT, post_ids=("7",))
     with open_store(CONN_ID) as store:
-        store.run(settle_post(CONN_ID, record.post_key, out))
+        store.run(RecordOutcome(record.post_key, out))
     late = Outcome(str(record.publish_id), "deadline", {"status": "PROCESSING_UPLOAD"}).to_event()
     result = publish(clip).execute_complete(task.context, late)
     assert (result["post_ids"], result["reused"]) == (["7"], True)
@@ -141,10 +141,10 @@ def test_who_waits_for_an_attempt_that_failed_goes_on_with_the_one_after_it(
     assert record
     with open_store(CONN_ID) as store:
         key, generation = record.post_key, record.generation
-        store.run(write_post(CONN_ID, key, generation, Fail(reason="a test")))
+        store.run(WritePost(key, generation, MarkFailed(reason="a test")))
         intend = Intend(source="file", fingerprint=record.fingerprint, content=record.content)
-        store.run(write_post(CONN_ID, key, generation, intend))
-        store.run(write_post(CONN_ID, key, generation, Start(publish_id="p.2", finishing=False)))
+        store.run(WritePost(key, generation, intend))
+        store.run(WritePost(key, generation, Start(publish_id="p.2", finishing=False)))
     failed = Outcome(str(record.publish_id), "failed", {"status": "FAILED", "fail_reason": "internal"})
     with pytest.raises(TaskDeferred) as deferral:
         publish(clip, deferrable=True).execute_complete(task.context, failed.to_event())
@@ -250,7 +250,7 @@ def go_over(creator: Creator, username: str) -> None:
     """Let the Connection go over to another TikTok account, as a person at the command line can."""
     other = creator.sandbox.create_account(username=username, nickname=username)
     given = creator.sandbox.issue_tokens(creator.app, other)
-    tokens = TokenSet(
+    tokens = TokenResponse(
         access_token=given.access_token,
         refresh_token=given.refresh_token,
         expires_in=86400,
@@ -259,7 +259,7 @@ def go_over(creator: Creator, username: str) -> None:
         scope=given.scope,
     )
     with ThreadPoolExecutor(1) as thread:
-        connecting = AccountStore().connect(CONN_ID, tokens, actor="anna", username=username)
+        connecting = AccountService().connect(CONN_ID, tokens, actor="anna", username=username)
         thread.submit(asyncio.run, connecting).result()
 
 
@@ -267,15 +267,15 @@ def go_over(creator: Creator, username: str) -> None:
 def test_a_connection_that_goes_over_to_another_account_takes_no_post_along(
     creator: Creator, task: Task, clip: Path, monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint
 ) -> None:
-    take = CallBudget.take
+    take = RateLimiter.take
     left = iter(["leo"])
 
-    def take_and_go_over(self: CallBudget, wanted: Endpoint) -> None:
+    def take_and_go_over(self: RateLimiter, wanted: Endpoint) -> None:
         take(self, wanted)
         if wanted is endpoint and (username := next(left, None)):
             go_over(creator, username)
 
-    monkeypatch.setattr(CallBudget, "take", take_and_go_over)
+    monkeypatch.setattr(RateLimiter, "take", take_and_go_over)
     with pytest.raises(AccountChangedError, match="gone over to another TikTok account"):
         publish(clip).execute(task.context)
     assert creator.calls(INIT) == []
@@ -305,11 +305,11 @@ def during_upload(monkeypatch: pytest.MonkeyPatch, at_piece: int, happens: Calla
     """Let something happen before a megabyte of the file leaves."""
     pieces = iter(range(1, 1000))
 
-    def renew(self: PostLedger) -> None:  # noqa: ARG001
+    def renew(self: StoredPost) -> None:  # noqa: ARG001
         if next(pieces) == at_piece:
             happens()
 
-    monkeypatch.setattr(PostLedger, "renew_if_due", renew)
+    monkeypatch.setattr(StoredPost, "renew_if_due", renew)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.unit.conftest import CONN_ID, Creator
 from tests.unit.operators.test_publish_video import claim_of
 from tiktok_provider.exceptions import ConnectionUnreadableError, TikTokError
 from tiktok_provider.hooks.store_access import open_store
-from tiktok_provider.publishing.post_record import PostLedger
+from tiktok_provider.publishing.post_record import StoredPost
 from tiktok_provider.store.client import Store
 from tiktok_provider.store.errors import (
     PostTakenError,
@@ -52,11 +52,11 @@ def shaky(creator: Creator) -> Iterator[Shaky]:  # noqa: ARG001  (it defines the
         yield Shaky(store)
 
 
-def ledger(store: Any, task: str = "a task") -> tuple[PostLedger, list[float]]:
+def ledger(store: Any, task: str = "a task") -> tuple[StoredPost, list[float]]:
     """Return a ledger with a claim, and how long it slept."""
     slept: list[float] = []
     claim = claim_of(task, source="url")
-    opened = PostLedger(store, "sku-42", claim.claimant, sleep=slept.append)
+    opened = StoredPost(store, "sku-42", claim.claimant, sleep=slept.append)
     opened.claim(claim)
     return opened, slept
 
@@ -71,7 +71,7 @@ def test_what_became_of_init_is_written_although_the_store_is_away_for_a_while(s
 def test_who_was_overtaken_is_not_patient(shaky: Shaky) -> None:
     book, slept = ledger(shaky)
     later = replace(book.claimant, try_number=2, try_id="y")
-    PostLedger(shaky, "sku-42", later).claim(replace(claim_of("a task", source="url"), claimant=later))  # type: ignore[arg-type]
+    StoredPost(shaky, "sku-42", later).claim(replace(claim_of("a task", source="url"), claimant=later))  # type: ignore[arg-type]
     with pytest.raises(PostTakenError):
         book.write_patiently(INTEND)
     assert slept == []
@@ -96,7 +96,7 @@ def test_a_store_that_hangs_is_not_asked_at_each_megabyte() -> None:
             now[0] += 44.0
             raise StoreUnreachableError("nobody answers", maybe_processed=False)
 
-    book = PostLedger(Hanging(), "sku-42", claim_of("a task").claimant, clock=lambda: now[0])  # type: ignore[arg-type]
+    book = StoredPost(Hanging(), "sku-42", claim_of("a task").claimant, clock=lambda: now[0])  # type: ignore[arg-type]
     book._record = SimpleNamespace(generation=1)  # type: ignore[assignment]
     for _ in range(450):
         now[0] += 0.1
@@ -108,7 +108,7 @@ def test_what_cannot_be_undone_is_done_only_by_who_holds_the_post(shaky: Shaky) 
     book, _ = ledger(shaky)
     book.hold()
     later = replace(book.claimant, try_number=2, try_id="y")
-    PostLedger(shaky, "sku-42", later).claim(replace(claim_of("a task", source="url"), claimant=later))  # type: ignore[arg-type]
+    StoredPost(shaky, "sku-42", later).claim(replace(claim_of("a task", source="url"), claimant=later))  # type: ignore[arg-type]
     # As if this process had stood still.
     book._held -= RENEW_EVERY.total_seconds()
     with pytest.raises(PostTakenError):
@@ -119,7 +119,7 @@ def test_an_answer_of_the_store_that_was_long_on_its_way_holds_nothing(shaky: Sh
     """As when this process has stood still after the store had written, and before it heard so."""
     now, asked = [0.0], list[Any]()
     claimant = claim_of("a task", source="url").claimant
-    book = PostLedger(shaky, "sku-42", claimant, clock=lambda: now[0])  # type: ignore[arg-type]
+    book = StoredPost(shaky, "sku-42", claimant, clock=lambda: now[0])  # type: ignore[arg-type]
     book.claim(claim_of("a task", source="url"))
     run = shaky.run
 
@@ -137,7 +137,7 @@ def test_an_answer_of_the_store_that_was_long_on_its_way_holds_nothing(shaky: Sh
 
 def test_a_store_whose_word_is_always_old_lets_nothing_leave(shaky: Shaky) -> None:
     now, run = [0.0], shaky.run
-    book = PostLedger(shaky, "sku-42", claim_of("a task").claimant, clock=lambda: now[0])  # type: ignore[arg-type]
+    book = StoredPost(shaky, "sku-42", claim_of("a task").claimant, clock=lambda: now[0])  # type: ignore[arg-type]
     book.claim(claim_of("a task", source="url"))
 
     def slow(operation: Any) -> Any:

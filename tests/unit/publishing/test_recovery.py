@@ -26,7 +26,7 @@ def record(state: PostState, source: Source = "file", url_expires_at: datetime |
         fingerprint=FILE,
         content=CAPTION,
         publish_id="v_pub_file~1" if has_id else None,
-        sealed_upload_url="sealed" if url_expires_at else None,
+        encrypted_upload_url="sealed" if url_expires_at else None,
         url_expires_at=url_expires_at,
     )
 

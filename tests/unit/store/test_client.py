@@ -17,7 +17,7 @@ from tests.unit.databases import Mia
 from tests.unit.store.scripted import CONN_ID, SECRET, STATE, ScriptedAccounts, audited, define
 from tiktok_provider.api.drivers import MAX_TRIES
 from tiktok_provider.database.in_process import AsyncInProcessStore, InProcessStore
-from tiktok_provider.database.services import Stores
+from tiktok_provider.database.services import Services
 from tiktok_provider.exceptions import (
     Actor,
     ConnectionSettingsError,
@@ -98,7 +98,7 @@ def api_server(
     """Where Airflow's API server would be; the configuration names it."""
     define(monkeypatch, CONN_ID, password=SECRET)
     outer = FastAPI()
-    outer.mount("/tiktok", build_application(Stores(accounts=accounts)))
+    outer.mount("/tiktok", build_application(Services(accounts=accounts)))
     with served(outer) as address:
         monkeypatch.setenv("AIRFLOW__TIKTOK__STORE_URL", address)
         yield address
@@ -215,7 +215,7 @@ def test_an_api_server_under_a_prefix_works(
 ) -> None:
     define(monkeypatch, CONN_ID, password=SECRET)
     outer = FastAPI()
-    outer.mount("/tiktok-airflow/tiktok", build_application(Stores(accounts=accounts)))
+    outer.mount("/tiktok-airflow/tiktok", build_application(Services(accounts=accounts)))
     with served(outer) as address:
         monkeypatch.setenv("AIRFLOW__TIKTOK__STORE_URL", f"{address}/tiktok-airflow/")
         assert asker.look() == STATE
@@ -269,7 +269,7 @@ def test_in_process_the_store_says_the_same_as_over_http(
     asker: Asker, mia: Mia, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outer = FastAPI()
-    outer.mount("/tiktok", build_application(Stores()))
+    outer.mount("/tiktok", build_application(Services()))
 
     async def ask_in_process() -> tuple[TokenState, TokenState | Busy]:
         async with AsyncInProcessStore("mia") as store:

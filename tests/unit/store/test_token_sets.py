@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tiktok_provider.api.oauth import TokenSet
+from tiktok_provider.api.oauth import TokenResponse
 from tiktok_provider.exceptions import ConnectionSettingsError, UnexpectedAnswerError
 from tiktok_provider.store.token_sets import StoredTokens, TokenState, granted, tokens_in
 
@@ -12,7 +12,7 @@ NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def answer(**changes: object) -> TokenSet:
+def answer(**changes: object) -> TokenResponse:
     fields = {
         "access_token": "act.new",
         "expires_in": 86400,
@@ -21,7 +21,7 @@ def answer(**changes: object) -> TokenSet:
         "open_id": "o1",
         "scope": "video.publish",
     }
-    return TokenSet.model_validate({**fields, **changes})
+    return TokenResponse.model_validate({**fields, **changes})
 
 
 def stored(**changes: object) -> StoredTokens:
@@ -101,7 +101,7 @@ def test_the_username_stays_with_its_account(open_id: str, username: str) -> Non
         ),
     ],
 )
-def test_what_a_first_set_does_not_say_is_filled_in(
+def test_what_a_initial_tokens_does_not_say_is_filled_in(
     extra: dict[str, str], access: datetime, refresh: datetime
 ) -> None:
     tokens = tokens_in("mia", extra, NOW)

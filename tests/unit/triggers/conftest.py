@@ -12,7 +12,7 @@ import pytest
 from tests.unit.conftest import CONN_ID, Creator
 from tiktok_provider.api.chunks import plan_chunks
 from tiktok_provider.api.posting import VideoPost, file_source, init_video
-from tiktok_provider.database.rate_limits.service import BudgetStore
+from tiktok_provider.database.rate_limits.service import RateLimitService
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.triggers.poller import Clock
 from tiktok_sandbox.client import Sandbox
@@ -53,7 +53,7 @@ def waits(creator: Creator, monkeypatch: pytest.MonkeyPatch) -> Waits:
     clock = Waits(creator.sandbox)
     monkeypatch.setattr("tiktok_provider.triggers.poller.CLOCK", clock)
     defaults = {"clock": lambda: datetime.fromtimestamp(clock.now(), UTC)}
-    monkeypatch.setattr(BudgetStore.__init__, "__kwdefaults__", defaults)
+    monkeypatch.setattr(RateLimitService.__init__, "__kwdefaults__", defaults)
     return clock
 
 

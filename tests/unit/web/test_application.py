@@ -44,7 +44,7 @@ def answer(app: FastAPI, method: str, path: str) -> httpx.Response:
 
 def test_every_route_refuses_strangers(app: FastAPI) -> None:
     routes = sorted(all_routes(app.routes))
-    assert ("POST", "/store/accounts/{conn_id:path}/refresh") in routes
+    assert ("POST", "/store/accounts/{conn_id:path}/tokens/refresh") in routes
     answers = {route: answer(app, *route) for route in routes}
     assert {route: found.status_code for route, found in answers.items()} == dict.fromkeys(routes, 401)
     assert {found.json()["error"] for found in answers.values()} == {"proof_refused"}

@@ -19,7 +19,7 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
 from tests.unit.store.scripted import CONN_ID, SECRET, STATE, ScriptedAccounts, audited, define
-from tiktok_provider.database.services import Stores
+from tiktok_provider.database.services import Services
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import NonceRecord
 from tiktok_provider.store.signing import SIGNATURE, Proof, SignedRequest
@@ -29,7 +29,7 @@ from tiktok_provider.web.application import build_application
 from tiktok_provider.web.store_auth import AUDITED_PER_MINUTE, LONGEST_BODY, Allowance
 
 BODY = b'{"seen_generation": 3}'
-REFRESH, LOOK = f"/store/accounts/{CONN_ID}/refresh", f"/store/accounts/{CONN_ID}/look"
+REFRESH, LOOK = f"/store/accounts/{CONN_ID}/tokens/refresh", f"/store/accounts/{CONN_ID}/tokens/get"
 
 
 @dataclass
@@ -68,7 +68,7 @@ def accounts() -> ScriptedAccounts:
 def face(accounts: ScriptedAccounts, database: str, monkeypatch: pytest.MonkeyPatch) -> Face:  # noqa: ARG001
     define(monkeypatch, CONN_ID, password=SECRET)
     outer = FastAPI()
-    outer.mount("/tiktok", build_application(Stores(accounts=accounts)))
+    outer.mount("/tiktok", build_application(Services(accounts=accounts)))
     return Face(accounts, outer)
 
 
@@ -154,7 +154,7 @@ def test_a_rotated_client_secret_counts_at_once(face: Face, monkeypatch: pytest.
 def test_a_connection_in_the_metadata_database_is_found(face: Face) -> None:
     with transaction() as session:
         session.add(Connection(conn_id="tiktok_stored", conn_type="tiktok", password="fake-stored-secret"))
-    route = "/store/accounts/tiktok_stored/look"
+    route = "/store/accounts/tiktok_stored/tokens/get"
     headers = prove("fake-stored-secret", conn_id="tiktok_stored", route=route)
     assert face.post(route, headers=headers).status_code == 200
 
@@ -166,7 +166,7 @@ def test_a_connection_that_is_no_tiktok_account_here_is_refused_like_a_wrong_sig
     wrong = face.post(headers=prove("fake-secret-of-another-app"))
     if fields:
         define(monkeypatch, "elsewhere", **fields)
-    route = "/store/accounts/elsewhere/refresh"
+    route = "/store/accounts/elsewhere/tokens/refresh"
     answer = face.post(route, headers=prove(conn_id="elsewhere", route=route))
     assert (answer.status_code, answer.json()["error"]) == (401, "proof_refused")
     for part in ("no connection of type 'tiktok'", "another client secret", "AIRFLOW_CONN_ELSEWHERE"):
@@ -201,7 +201,7 @@ def test_a_slow_lookup_for_a_stranger_holds_up_nobody_else(
         return find(conn_id)
 
     async def meet() -> list[int]:
-        route = "/store/accounts/slow/look"
+        route = "/store/accounts/slow/tokens/get"
         stranger = asyncio.create_task(face._post(route, BODY, prove(conn_id="slow", route=route), None))
         await asyncio.to_thread(begun.wait, 60)
         answer = await asyncio.wait_for(face._post(REFRESH, BODY, prove(), None), 60)

@@ -37,7 +37,7 @@ class TikTokApp:
     client_key: str
     client_secret: str = field(repr=False)
     base_url: str
-    first_set: StoredTokens | None
+    initial_tokens: StoredTokens | None
 
 
 def read_app(conn_id: str, now: datetime) -> TikTokApp:
@@ -64,8 +64,11 @@ def app_in(connection: Connection, now: datetime) -> TikTokApp:
         )
     hosts = HostPolicy.parse(conf.get("tiktok", "allowed_hosts", fallback=""))
     client_secret = _required(connection, "password", "client secret")
-    first_set = tokens_in(conn_id, _extra_of(connection), now)
-    mask(client_secret, *((first_set.access_token, first_set.refresh_token) if first_set else ()))
+    initial_tokens = tokens_in(conn_id, _extra_of(connection), now)
+    mask(
+        client_secret,
+        *((initial_tokens.access_token, initial_tokens.refresh_token) if initial_tokens else ()),
+    )
     return TikTokApp(
         conn_id=conn_id,
         client_key=_required(connection, "login", "client key"),
@@ -73,7 +76,7 @@ def app_in(connection: Connection, now: datetime) -> TikTokApp:
         base_url=hosts.check_api(
             base_url(connection.host, connection.port), f"host of connection {conn_id!r}"
         ),
-        first_set=first_set,
+        initial_tokens=initial_tokens,
     )
 
 
@@ -158,25 +161,25 @@ def wipe_tokens(session: Session, conn_id: str) -> None:
         session.delete(connection)
 
 
-def read_first_set(conn_id: str, now: datetime) -> StoredTokens | None:
+def read_initial_tokens(conn_id: str, now: datetime) -> StoredTokens | None:
     """Return the first set in the user's Connection, whatever else is wrong with that, without its times.
 
     :raises ConnectionUnreadableError: it is not defined where this process can see it.
     """
-    return _first_set_in(_find(conn_id), now)
+    return _initial_tokens_in(_find(conn_id), now)
 
 
-def wipe_first_set(session: Session, conn_id: str, now: datetime) -> StoredTokens | None:
+def wipe_initial_tokens(session: Session, conn_id: str, now: datetime) -> StoredTokens | None:
     """Take the first set out of the user's Connection in the metadata database; return it, without its times.
 
     :raises ConnectionUnreadableError: it cannot be decrypted.
     """
     connection = _loaded(session, conn_id)
-    first_set = _first_set_in(connection, now) if connection else None
-    if connection is not None and first_set is not None:
+    initial_tokens = _initial_tokens_in(connection, now) if connection else None
+    if connection is not None and initial_tokens is not None:
         extra = {name: value for name, value in _extra_of(connection).items() if name not in _TOKEN_KEYS}
         connection.extra = json.dumps(extra)
-    return first_set
+    return initial_tokens
 
 
 def user_conn_ids(session: Session) -> list[str]:
@@ -205,7 +208,7 @@ def undecryptable_conn_ids(session: Session) -> list[str]:
     return sorted(conn_id for conn_id in conn_ids if not _can_be_read(session, conn_id))
 
 
-def _first_set_in(connection: Connection, now: datetime) -> StoredTokens | None:
+def _initial_tokens_in(connection: Connection, now: datetime) -> StoredTokens | None:
     if connection.conn_type != "tiktok":
         return None
     extra = _extra_of(connection)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
-from tiktok_provider.api.oauth import TokenSet, refresh_tokens, revoke
+from tiktok_provider.api.oauth import TokenResponse, refresh_tokens, revoke
 from tiktok_provider.database.accounts import transitions as changes
 from tiktok_provider.database.accounts.connections import (
     TikTokApp,
@@ -22,7 +22,7 @@ from tiktok_provider.database.accounts.connections import (
     define,
     is_defined,
     read_app,
-    read_first_set,
+    read_initial_tokens,
     read_tokens,
 )
 from tiktok_provider.database.accounts.listing import bare_conn_ids, summaries
@@ -58,7 +58,7 @@ _LONGEST_PAUSE = 15.0
 _PASSING: tuple[type[Exception], ...] = (StoreBusyError, StoreNotReadyError, SQLAlchemyError)
 
 
-class AccountStore:
+class AccountService:
     """Keeps the token sets of all accounts. Used by the API server and, in process, by the command line.
 
     Several of them, in several processes and event loops, can work on one database.
@@ -114,7 +114,7 @@ class AccountStore:
     async def connect(
         self,
         conn_id: str,
-        tokens: TokenSet,
+        tokens: TokenResponse,
         *,
         actor: str,
         username: str = "",
@@ -153,16 +153,18 @@ class AccountStore:
         :param actor: who disconnected, for the audit log.
         :raises ConnectionSettingsError: there is neither an account nor a Connection of this id.
         """
-        first_set: StoredTokens | None = None
+        initial_tokens: StoredTokens | None = None
         problem: TikTokError | None = None
         try:
             # By itself: what is wrong with the Connection must not let its first set be used again.
-            first_set = await in_thread(read_first_set, conn_id, self._clock())
+            initial_tokens = await in_thread(read_initial_tokens, conn_id, self._clock())
             await self._revoke(await self._app(conn_id))
         except TikTokError as error:
             problem = error
         return await self._change(
-            lambda session: changes.disconnect(session, conn_id, first_set, actor, problem, self._clock())
+            lambda session: changes.disconnect(
+                session, conn_id, initial_tokens, actor, problem, self._clock()
+            )
         )
 
     async def accounts(self) -> list[AccountSummary]:

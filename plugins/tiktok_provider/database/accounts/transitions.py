@@ -16,7 +16,7 @@ from tiktok_provider.database.accounts.connections import (
     has_tokens,
     is_stored,
     read_tokens,
-    wipe_first_set,
+    wipe_initial_tokens,
     wipe_tokens,
     write_tokens,
 )
@@ -143,7 +143,7 @@ def disconnect(
     record = record or _new_record(session, conn_id)
     open_id = record.open_id
     wipe_tokens(session, conn_id)
-    remains = _first_set_remains(session, record, seen, now)
+    remains = _initial_tokens_remains(session, record, seen, now)
     record.generation += 1
     record.settled_generation = record.generation
     record.access_expires_at = record.refresh_expires_at = record.refreshed_at = None
@@ -161,21 +161,21 @@ def disconnect(
         conn_id=conn_id,
         revoked=problem is None,
         problem=str(problem or ""),
-        first_set_remains=remains,
+        initial_tokens_remains=remains,
     )
 
 
-def _first_set_remains(
+def _initial_tokens_remains(
     session: Session, record: AccountRecord, seen: StoredTokens | None, now: datetime
 ) -> bool:
     """Wipe the first set in the metadata database; return whether there is another one, or may be."""
-    _remember_first_set(record, seen)
+    _remember_initial_tokens(record, seen)
     try:
-        wiped = wipe_first_set(session, record.conn_id, now)
+        wiped = wipe_initial_tokens(session, record.conn_id, now)
     except ConnectionUnreadableError:
         # Nobody can tell what is in there.
         return True
-    _remember_first_set(record, wiped)
+    _remember_initial_tokens(record, wiped)
     return seen is not None and (wiped is None or wiped.fingerprint != seen.fingerprint)
 
 
@@ -203,17 +203,17 @@ def _adoptable(
     session: Session, app: TikTokApp, record: AccountRecord | None, now: datetime
 ) -> StoredTokens | None:
     """Return a token set that a person put into a Connection and that was not seen before."""
-    first_set = app.first_set
+    initial_tokens = app.initial_tokens
     if record is None:
         # After the loss of our tables alone, the set that was kept beside them is newer than the first one.
         kept = read_tokens(session, app.conn_id, now)
-        if kept is None or (first_set and not kept.outlives(first_set.access_expires_at)):
-            return first_set
+        if kept is None or (initial_tokens and not kept.outlives(initial_tokens.access_expires_at)):
+            return initial_tokens
         check_origin(session, app)
         return kept
-    if first_set is None or first_set.fingerprint in record.first_set_hashes.split():
+    if initial_tokens is None or initial_tokens.fingerprint in record.initial_tokens_hashes.split():
         return None
-    return first_set if first_set.refresh_token or record.access_expires_at is None else None
+    return initial_tokens if initial_tokens.refresh_token or record.access_expires_at is None else None
 
 
 def _to_be_named(tokens: StoredTokens, now: datetime) -> StoredTokens:
@@ -226,7 +226,7 @@ def _to_be_named(tokens: StoredTokens, now: datetime) -> StoredTokens:
     return replace(tokens, access_expires_at=min(tokens.access_expires_at, now))
 
 
-def _check_not_shared(session: Session, conn_id: str, first_set: StoredTokens) -> None:
+def _check_not_shared(session: Session, conn_id: str, initial_tokens: StoredTokens) -> None:
     """Refuse a set that another Connection has brought: of two who refresh it, each ends the other's tokens.
 
     A record without a token set is that of a disconnected account, which refreshes nothing.
@@ -234,7 +234,7 @@ def _check_not_shared(session: Session, conn_id: str, first_set: StoredTokens) -
     other = session.scalar(
         select(AccountRecord.conn_id)
         .where(AccountRecord.conn_id != conn_id, AccountRecord.access_expires_at.is_not(None))
-        .where(AccountRecord.first_set_hashes.contains(first_set.fingerprint))
+        .where(AccountRecord.initial_tokens_hashes.contains(initial_tokens.fingerprint))
         .order_by(AccountRecord.conn_id)
     )
     if other is not None:
@@ -250,7 +250,7 @@ def _new_record(session: Session, conn_id: str) -> AccountRecord:
         conn_id=conn_id,
         generation=0,
         settled_generation=0,
-        first_set_hashes="",
+        initial_tokens_hashes="",
         open_id="",
         username="",
         scope="",
@@ -263,7 +263,7 @@ def _settle(
     session: Session, record: AccountRecord, app: TikTokApp, tokens: StoredTokens, now: datetime
 ) -> None:
     """Write a set that a person brought: refreshes under way no longer count."""
-    _remember_first_set(record, app.first_set)
+    _remember_initial_tokens(record, app.initial_tokens)
     _write(session, record, app, tokens, now)
     record.settled_generation = record.generation
     leases.clear(record)
@@ -281,9 +281,11 @@ def _write(
     write_tokens(session, app, tokens, record.generation)
 
 
-def _remember_first_set(record: AccountRecord, first_set: StoredTokens | None) -> None:
-    if first_set is not None and first_set.fingerprint not in (seen := record.first_set_hashes.split()):
-        record.first_set_hashes = " ".join([*seen, first_set.fingerprint][-_REMEMBERED_FIRST_SETS:])
+def _remember_initial_tokens(record: AccountRecord, initial_tokens: StoredTokens | None) -> None:
+    if initial_tokens is not None and initial_tokens.fingerprint not in (
+        seen := record.initial_tokens_hashes.split()
+    ):
+        record.initial_tokens_hashes = " ".join([*seen, initial_tokens.fingerprint][-_REMEMBERED_FIRST_SETS:])
 
 
 def _told(record: AccountRecord) -> TokenState | TikTokError:

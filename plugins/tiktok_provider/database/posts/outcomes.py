@@ -21,7 +21,7 @@ from tiktok_provider.database.posts.transitions import (
 from tiktok_provider.database.session import audit
 from tiktok_provider.database.tables import AttemptRow, PostRow
 from tiktok_provider.store.errors import PostStateError
-from tiktok_provider.store.posts import PostRecord, PostState, Resolution, Settlement
+from tiktok_provider.store.posts import PostOutcome, PostRecord, PostState, Resolution
 
 log = logging.getLogger(__name__)
 
@@ -32,26 +32,28 @@ GIVEN_UP = timedelta(hours=24)
 _RANK = (PostState.UNCERTAIN, PostState.FAILED, PostState.IN_INBOX, PostState.OUT)
 
 
-def settle(
-    session: Session, conn_id: str, post_key: str, settlement: Settlement, now: datetime
+def record_outcome(
+    session: Session, conn_id: str, post_key: str, post_outcome: PostOutcome, now: datetime
 ) -> PostRecord:
     """Write how an attempt has ended; without a change if that is known already.
 
     :raises PostStateError: the post has no such attempt, or its state is no outcome.
     """
     row = _found(session, conn_id, post_key)
-    if settlement.state not in _RANK:
-        raise state_error(row, f"{str(settlement.state)!r} is no outcome")
-    attempt = _attempt_of(session, row, settlement.publish_id)
-    if _is_rash(row, settlement, now):
+    if post_outcome.state not in _RANK:
+        raise state_error(row, f"{str(post_outcome.state)!r} is no outcome")
+    attempt = _attempt_of(session, row, post_outcome.publish_id)
+    if _is_rash(row, post_outcome, now):
         return told(row)
-    is_news = attempt is not None and _beats(settlement.state, attempt.outcome)
+    is_news = attempt is not None and _beats(post_outcome.state, attempt.outcome)
     if attempt is not None and is_news:
-        end_attempt(attempt, settlement.state, now, reason=settlement.fail_reason, log_id=settlement.log_id)
-    if row.publish_id == settlement.publish_id:
-        _settle_current(session, row, settlement, now)
+        end_attempt(
+            attempt, post_outcome.state, now, reason=post_outcome.fail_reason, log_id=post_outcome.log_id
+        )
+    if row.publish_id == post_outcome.publish_id:
+        _end_current(session, row, post_outcome, now)
     elif is_news:
-        _settle_earlier(session, row, settlement, now)
+        _end_earlier(session, row, post_outcome, now)
     return told(row)
 
 
@@ -66,7 +68,7 @@ def resolve(session: Session, conn_id: str, post_key: str, seen: Resolution, now
     row.state = PostState.OUT if seen.posted else PostState.FAILED
     # A try that stood still all the while is refused from here on.
     row.generation += 1
-    row.status, row.settled_by = {}, seen.actor
+    row.status, row.resolved_by = {}, seen.actor
     row.fail_reason = "" if seen.posted else f"not posted, says {seen.actor}"
     if seen.posted:
         row.post_ids, row.post_url = [seen.post_id] if seen.post_id else [], seen.post_url
@@ -127,52 +129,52 @@ def _beats(state: PostState, known: str) -> bool:
     return known not in _RANK or _RANK.index(state) > _RANK.index(PostState(known))
 
 
-def _settle_current(session: Session, row: PostRow, settlement: Settlement, now: datetime) -> None:
-    if _beats(settlement.state, row.state):
-        _become(session, row, settlement, now)
-    elif settlement.state == row.state and set(settlement.post_ids) - set(row.post_ids):
-        _add_post_ids(row, settlement)
+def _end_current(session: Session, row: PostRow, post_outcome: PostOutcome, now: datetime) -> None:
+    if _beats(post_outcome.state, row.state):
+        _become(session, row, post_outcome, now)
+    elif post_outcome.state == row.state and set(post_outcome.post_ids) - set(row.post_ids):
+        _add_post_ids(row, post_outcome)
         row.updated_at = now
 
 
-def _is_rash(row: PostRow, settlement: Settlement, now: datetime) -> bool:
+def _is_rash(row: PostRow, post_outcome: PostOutcome, now: datetime) -> bool:
     """Whether a person would be asked to settle what another task may just be sending."""
-    is_theirs = row.task != settlement.task
-    return settlement.state == PostState.UNCERTAIN and is_theirs and _is_held(row, now)
+    is_theirs = row.task != post_outcome.task
+    return post_outcome.state == PostState.UNCERTAIN and is_theirs and _is_held(row, now)
 
 
-def _settle_earlier(session: Session, row: PostRow, settlement: Settlement, now: datetime) -> None:
+def _end_earlier(session: Session, row: PostRow, post_outcome: PostOutcome, now: datetime) -> None:
     """What an earlier attempt has brought out counts, whatever was tried since."""
-    if settlement.state not in (PostState.OUT, PostState.IN_INBOX):
+    if post_outcome.state not in (PostState.OUT, PostState.IN_INBOX):
         return
-    facts = {"publish_id": settlement.publish_id, "last_publish_id": row.publish_id}
+    facts = {"publish_id": post_outcome.publish_id, "last_publish_id": row.publish_id}
     is_out_already = row.state in (PostState.OUT, PostState.IN_INBOX)
     log.warning(
         "Attempt %s of post %r of %r has come out although %s was tried after it%s.",
-        *(settlement.publish_id, row.post_key, row.conn_id, row.publish_id or "another one"),
+        *(post_outcome.publish_id, row.post_key, row.conn_id, row.publish_id or "another one"),
         *("; both are out" if is_out_already else "",),
     )
     event = "tiktok_post_out_twice" if is_out_already else "tiktok_post_out_of_earlier_attempt"
     _audit(session, row, event, actor=STORE, **facts)
-    if _beats(settlement.state, row.state):
-        row.publish_id, row.post_ids, row.post_url = settlement.publish_id, [], None
-        _become(session, row, settlement, now)
+    if _beats(post_outcome.state, row.state):
+        row.publish_id, row.post_ids, row.post_url = post_outcome.publish_id, [], None
+        _become(session, row, post_outcome, now)
 
 
-def _become(session: Session, row: PostRow, settlement: Settlement, now: datetime) -> None:
-    row.state = settlement.state
-    row.status, row.fail_reason, row.settled_by = dict(settlement.status), settlement.fail_reason, ""
+def _become(session: Session, row: PostRow, post_outcome: PostOutcome, now: datetime) -> None:
+    row.state = post_outcome.state
+    row.status, row.fail_reason, row.resolved_by = dict(post_outcome.status), post_outcome.fail_reason, ""
     # Nobody has anything left to send.
     row.lease_until, row.updated_at = None, now
-    _add_post_ids(row, settlement)
+    _add_post_ids(row, post_outcome)
     if row.state == PostState.UNCERTAIN:
-        tell_doubt(session, row, settlement.fail_reason)
+        tell_doubt(session, row, post_outcome.fail_reason)
 
 
-def _add_post_ids(row: PostRow, settlement: Settlement) -> None:
-    row.post_ids = [*row.post_ids, *(new for new in settlement.post_ids if new not in row.post_ids)]
-    row.post_url = settlement.post_url or row.post_url
-    row.status = dict(settlement.status) or row.status
+def _add_post_ids(row: PostRow, post_outcome: PostOutcome) -> None:
+    row.post_ids = [*row.post_ids, *(new for new in post_outcome.post_ids if new not in row.post_ids)]
+    row.post_url = post_outcome.post_url or row.post_url
+    row.status = dict(post_outcome.status) or row.status
 
 
 def _is_lost(row: PostRow, now: datetime) -> bool:
@@ -194,7 +196,7 @@ def _wipe(row: PostRow, now: datetime) -> None:
     row.state, row.generation = FORGOTTEN, row.generation + 1
     row.content, row.origin, row.status, row.post_ids = {}, {}, {}, []
     row.fingerprint = row.task = row.try_id = row.username = row.open_id = row.profile_url = ""
-    row.publish_id = row.sealed_upload_url = row.post_url = row.lease_until = None
+    row.publish_id = row.encrypted_upload_url = row.post_url = row.lease_until = None
     row.updated_at = now
 
 

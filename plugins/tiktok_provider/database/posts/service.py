@@ -17,11 +17,11 @@ from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.posts import (
     Claimed,
     PostClaim,
+    PostOutcome,
     PostRecord,
     PostState,
     PostStep,
     Resolution,
-    Settlement,
 )
 
 T = TypeVar("T")
@@ -29,11 +29,11 @@ T = TypeVar("T")
 KEEP_ATTEMPTS = timedelta(days=90)
 
 
-class PostStore:
+class PostService:
     """Keeps the records of all posts. Used by the API server and, in process, by the command line.
 
     Several of them, in several processes and event loops, can work on one database. All methods raise
-    ``StoreBusyError`` and ``StoreNotReadyError`` as ``AccountStore`` does; nothing was changed then.
+    ``StoreBusyError`` and ``StoreNotReadyError`` as ``AccountService`` does; nothing was changed then.
 
     :param clock: tells the time, in UTC.
     """
@@ -67,13 +67,13 @@ class PostStore:
             lambda session: changes.write(session, conn_id, post_key, generation, step, self._clock())
         )
 
-    async def settle(self, conn_id: str, post_key: str, settlement: Settlement) -> PostRecord:
-        """Write how an attempt has ended, and return what the post is then; see ``Settlement``.
+    async def record_outcome(self, conn_id: str, post_key: str, post_outcome: PostOutcome) -> PostRecord:
+        """Write how an attempt has ended, and return what the post is then; see ``PostOutcome``.
 
         :raises PostStateError: the post has no such attempt.
         """
         return await self._change(
-            lambda session: settling.settle(session, conn_id, post_key, settlement, self._clock())
+            lambda session: settling.record_outcome(session, conn_id, post_key, post_outcome, self._clock())
         )
 
     async def posts(

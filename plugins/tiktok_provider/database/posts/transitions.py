@@ -20,9 +20,9 @@ from tiktok_provider.store.posts import (
     LEASE,
     Claimant,
     Claimed,
-    Doubt,
-    Fail,
     Intend,
+    MarkFailed,
+    MarkUncertain,
     PostClaim,
     PostRecord,
     PostState,
@@ -63,7 +63,7 @@ def claim(session: Session, app: TikTokApp, post_key: str, wish: PostClaim, now:
         row = _begin(session, row or PostRow(conn_id=app.conn_id, post_key=post_key, generation=0), wish, now)
     _check_account(row, account)
     if row.state in _SETTLED:
-        return Claimed(verdict=Verdict.SETTLED, record=told(row))
+        return Claimed(verdict=Verdict.ENDED, record=told(row))
     if wait := _held_by_another(row, wish.claimant, now):
         return Claimed(verdict=Verdict.THEIRS, record=told(row), retry_in=wait)
     _take(row, wish, now)
@@ -93,9 +93,9 @@ def write(
             _start(session, row, step, now)
         case Progress():
             _progress(session, row, step, now)
-        case Fail():
+        case MarkFailed():
             _fail(session, row, step, now)
-        case Doubt():
+        case MarkUncertain():
             _doubt(session, row, step, now)
         case Renew() | Release():
             pass
@@ -182,11 +182,11 @@ def _remember_wish(row: PostRow, wish: PostClaim) -> None:
 
 def _forget_attempt(row: PostRow) -> None:
     """Nothing is known of the attempt that begins."""
-    row.publish_id = row.size = row.chunk_size = row.sealed_upload_url = row.url_expires_at = None
+    row.publish_id = row.size = row.chunk_size = row.encrypted_upload_url = row.url_expires_at = None
     row.finishing_at = row.post_url = None
     row.sent_bytes, row.status, row.post_ids = 0, {}, []
     # The creator's page stays: an earlier attempt may come out yet.
-    row.fail_reason = row.settled_by = ""
+    row.fail_reason = row.resolved_by = ""
 
 
 def _check_account(row: PostRow, account: AccountRecord | None) -> None:
@@ -269,7 +269,7 @@ def _start(session: Session, row: PostRow, step: Start, now: datetime) -> None:
         row.state = PostState.UPLOADING
     row.publish_id, row.profile_url = step.publish_id, step.profile_url
     row.size, row.chunk_size = step.size, step.chunk_size
-    row.sealed_upload_url, row.url_expires_at = step.sealed_upload_url, step.url_expires_at
+    row.encrypted_upload_url, row.url_expires_at = step.encrypted_upload_url, step.url_expires_at
     if step.finishing:
         _finish(row, now)
     if (attempt := last_attempt(session, row)) is not None:
@@ -295,7 +295,7 @@ def _find_again(session: Session, row: PostRow, step: Start, now: datetime) -> P
     _start(session, row, step, now)
     # Who holds it now takes it for a pull of which nobody knows anything.
     row.generation += 1
-    row.fail_reason, row.settled_by, row.updated_at = "", "", now
+    row.fail_reason, row.resolved_by, row.updated_at = "", "", now
     if (attempt := last_attempt(session, row)) is not None:
         attempt.outcome, attempt.ended_at, attempt.fail_reason = "", None, ""
     audit(
@@ -323,13 +323,13 @@ def _finish(row: PostRow, now: datetime) -> None:
     row.finishing_at = row.finishing_at or now
 
 
-def _fail(session: Session, row: PostRow, step: Fail, now: datetime) -> None:
+def _fail(session: Session, row: PostRow, step: MarkFailed, now: datetime) -> None:
     _require(row, step, PostState.INTENDED, PostState.UPLOADING, PostState.FINISHING, PostState.FAILED)
     row.state, row.fail_reason = PostState.FAILED, step.reason
     _end_last(session, row, now, step.reason, step.log_id)
 
 
-def _doubt(session: Session, row: PostRow, step: Doubt, now: datetime) -> None:
+def _doubt(session: Session, row: PostRow, step: MarkUncertain, now: datetime) -> None:
     if row.state == PostState.UNCERTAIN:
         return
     _require(row, step, PostState.INTENDED, PostState.UPLOADING, PostState.FINISHING)

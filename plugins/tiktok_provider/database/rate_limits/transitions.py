@@ -6,7 +6,6 @@ A time that is later than any that could be written now is the trace of a clock 
 brought back when it is read, or it would close the account until it comes.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import CursorResult, func, select, update
@@ -27,6 +26,7 @@ from tiktok_provider.store.rate_limits import (
     Granted,
     Wait,
 )
+from tiktok_provider.store.requests import TakeCalls
 
 # A call that does not tell its end has ended after so many seconds, longer than any of our timeouts, whatever its
 # taker has promised.
@@ -48,44 +48,32 @@ SOONEST_END = timedelta(minutes=1)
 _SHORTEST_POLL_WAIT = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taking:
-    """A wish to make calls; see ``BudgetStore.take``."""
-
-    endpoint: Endpoint
-    holder: str
-    count: int = 1
-    leave: int = 0
-    within: float | None = None
-    draft: bool = False
-
-    @property
-    def queues(self) -> bool:
-        """Whether it may have a place in the line: pollers have none, they come again anyway."""
-        return self.count == 1 and self.leave == 0
+def _queues(wanted: TakeCalls) -> bool:
+    """Whether it may have a place in the line: pollers have none, they come again anyway."""
+    return wanted.count == 1 and wanted.leave == 0
 
 
-def take(session: Session, conn_id: str, taking: Taking, now: datetime) -> Granted | Wait:
+def take(session: Session, conn_id: str, wanted: TakeCalls, now: datetime) -> Granted | Wait:
     """Take free slots, or a place in the line."""
-    if taking.endpoint is Endpoint.INIT and (closed := _closed(session, conn_id, taking.draft, now)):
+    if wanted.endpoint is Endpoint.INIT and (closed := _closed(session, conn_id, wanted.draft, now)):
         return closed
-    budget = _locked(session, conn_id, taking.endpoint, now)
+    budget = _locked(session, conn_id, wanted.endpoint, now)
     slots = _slots(session, budget, now)
     line = _line(session, budget, now)
-    mine = next((waiter for waiter in line if waiter.holder == taking.holder), None)
+    mine = next((waiter for waiter in line if waiter.holder == wanted.holder), None)
     ahead = line.index(mine) if mine else len(line)
     held = budget.held_until is not None and budget.held_until > now
     free = [] if held else [slot for slot in slots if slot.free_at <= now]
     if mine is not None:
         _learn(budget, mine, now)
     first = sum(_can_come(budget, waiter, now) for waiter in line[:ahead])
-    if (count := min(taking.count, len(free) - first - taking.leave)) < 1:
-        return _told_to_wait(session, budget, slots, ahead, mine, taking, now)
+    if (count := min(wanted.count, len(free) - first - wanted.leave)) < 1:
+        return _told_to_wait(session, budget, slots, ahead, mine, wanted, now)
     if mine is not None:
         session.delete(mine)
     for slot in free[:count]:
-        longest = LONGEST_CALL if taking.within is None else min(taking.within + SLACK, LONGEST_CALL)
-        slot.holder, slot.in_call = taking.holder, True
+        longest = LONGEST_CALL if wanted.within is None else min(wanted.within + SLACK, LONGEST_CALL)
+        slot.holder, slot.in_call = wanted.holder, True
         slot.free_at = now + timedelta(seconds=longest + WINDOW)
     return Granted(count=count)
 
@@ -101,7 +89,7 @@ def end(session: Session, conn_id: str, endpoint: Endpoint, holder: str, now: da
     )
 
 
-def hold_back(session: Session, conn_id: str, endpoint: Endpoint, seconds: float, now: datetime) -> None:
+def pause(session: Session, conn_id: str, endpoint: Endpoint, seconds: float, now: datetime) -> None:
     """Let nobody call for so many seconds."""
     budget = _locked(session, conn_id, endpoint, now)
     until = now + timedelta(seconds=seconds)
@@ -230,15 +218,15 @@ def _told_to_wait(
     slots: list[SlotRow],
     ahead: int,
     mine: WaiterRow | None,
-    taking: Taking,
+    wanted: TakeCalls,
     now: datetime,
 ) -> Wait:
-    expected = _expected(budget, slots, ahead + taking.leave, now)
-    if not taking.queues:
+    expected = _expected(budget, slots, ahead + wanted.leave, now)
+    if not _queues(wanted):
         return Wait(retry_in=max((expected - now).total_seconds(), _SHORTEST_POLL_WAIT))
     seconds = _call_back_in((expected - now).total_seconds(), budget.lateness)
     if mine is None:
-        mine = WaiterRow(conn_id=budget.conn_id, endpoint=budget.endpoint, holder=taking.holder)
+        mine = WaiterRow(conn_id=budget.conn_id, endpoint=budget.endpoint, holder=wanted.holder)
         session.add(mine)
     mine.back_at = now + timedelta(seconds=seconds)
     mine.was_away = seconds > SHORT_WAIT

@@ -1,6 +1,6 @@
 """Lengths of titles and descriptions: TikTok counts UTF-16 code units, most emoji being two or more."""
 
-from tiktok_provider.publishing.media.violations import Finding
+from tiktok_provider.publishing.media.violations import Violation
 
 VIDEO_TITLE_LIMIT = 2200
 PHOTO_TITLE_LIMIT = 90
@@ -12,7 +12,7 @@ def utf16_length(text: str) -> int:
     return len(text) + sum(character > "\uffff" for character in text)
 
 
-def check_title(title: str, limit: int = VIDEO_TITLE_LIMIT) -> list[Finding]:
+def check_title(title: str, limit: int = VIDEO_TITLE_LIMIT) -> list[Violation]:
     """Return what TikTok would refuse of a title (a video's is its caption).
 
     :param title: may be empty.
@@ -21,7 +21,7 @@ def check_title(title: str, limit: int = VIDEO_TITLE_LIMIT) -> list[Finding]:
     return _check("title", title, limit)
 
 
-def check_description(description: str, limit: int = PHOTO_DESCRIPTION_LIMIT) -> list[Finding]:
+def check_description(description: str, limit: int = PHOTO_DESCRIPTION_LIMIT) -> list[Violation]:
     """Return what TikTok would refuse of a photo post's description.
 
     :param description: may be empty.
@@ -30,14 +30,14 @@ def check_description(description: str, limit: int = PHOTO_DESCRIPTION_LIMIT) ->
     return _check("description", description, limit)
 
 
-def _check(field: str, text: str, limit: int) -> list[Finding]:
-    findings = []
+def _check(field: str, text: str, limit: int) -> list[Violation]:
+    violations = []
     length = utf16_length(text)
     if length > limit:
         found = f"{length} UTF-16 code units long"
-        findings.append(Finding(field, found, f"at most {limit}", f"shorten it by {length - limit}"))
+        violations.append(Violation(field, found, f"at most {limit}", f"shorten it by {length - limit}"))
     halves = sum("\ud800" <= character <= "\udfff" for character in text)
     if halves:
         advice = "it was decoded wrongly and cannot be sent: read its source as UTF-8"
-        findings.append(Finding(field, f"text with {halves} surrogates", "none", advice))
-    return findings
+        violations.append(Violation(field, f"text with {halves} surrogates", "none", advice))
+    return violations

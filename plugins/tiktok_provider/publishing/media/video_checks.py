@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from tiktok_provider.publishing.media.video_file import CONTENT_TYPES, LOOK_AROUND_BYTES, VideoFile
-from tiktok_provider.publishing.media.violations import Finding
+from tiktok_provider.publishing.media.violations import Violation
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def probe(video: VideoFile) -> VideoFacts:
             raise video.error(f"is not a video, or is damaged: {error.strerror}") from error
 
 
-def check(facts: VideoFacts, max_duration_seconds: float | None = None) -> list[Finding]:
+def check(facts: VideoFacts, max_duration_seconds: float | None = None) -> list[Violation]:
     """Compare a video with TikTok's limits, and return everything that is wrong with it.
 
     What only strict checkers refuse, and what the file does not tell, only gets a warning in the log.
@@ -90,7 +90,7 @@ def check(facts: VideoFacts, max_duration_seconds: float | None = None) -> list[
     :param facts: what ``probe`` found.
     :param max_duration_seconds: the creator's own limit, from creator_info; the API's 600 seconds always apply.
     """
-    findings = (
+    violations = (
         _check_container(facts.container),
         _check_codec(facts.codec),
         _check_side("width", facts.width),
@@ -99,46 +99,46 @@ def check(facts: VideoFacts, max_duration_seconds: float | None = None) -> list[
         _check_duration(facts.duration_seconds, max_duration_seconds),
         _check_size(facts.size_bytes),
     )
-    return [finding for finding in findings if finding is not None]
+    return [violation for violation in violations if violation is not None]
 
 
-def _check_container(container: str) -> Finding | None:
+def _check_container(container: str) -> Violation | None:
     if container in CONTENT_TYPES:
         return None
-    return Finding(
+    return Violation(
         "video container", container, "MP4, MOV, WebM", "repack it, e.g. ffmpeg -i in -c copy out.mp4"
     )
 
 
-def _check_codec(codec: str) -> Finding | None:
+def _check_codec(codec: str) -> Violation | None:
     if codec in CODECS:
         return None
     advice = "re-encode it, e.g. ffmpeg -i in.mp4 -c:v libx264 out.mp4"
-    return Finding("video codec", codec, ", ".join(CODECS.values()), advice)
+    return Violation("video codec", codec, ", ".join(CODECS.values()), advice)
 
 
-def _check_side(side: str, pixels: int) -> Finding | None:
+def _check_side(side: str, pixels: int) -> Violation | None:
     if MIN_SIDE <= pixels <= MAX_SIDE:
         return None
     advice = "scale it, e.g. ffmpeg -i in.mp4 -vf scale=1080:-2 out.mp4"
-    return Finding(f"video {side}", f"{pixels} px", f"{MIN_SIDE} to {MAX_SIDE} px", advice)
+    return Violation(f"video {side}", f"{pixels} px", f"{MIN_SIDE} to {MAX_SIDE} px", advice)
 
 
-def _check_fps(fps: float | None) -> Finding | None:
+def _check_fps(fps: float | None) -> Violation | None:
     if not fps:
         log.warning("The video does not tell its frame rate, allowed: %s to %s fps", MIN_FPS, MAX_FPS)
         return None
     if MIN_FPS <= fps <= MAX_FPS:
         return None
     advice = "convert it, e.g. ffmpeg -i in.mp4 -r 30 out.mp4"
-    finding = Finding("video frame rate", f"{fps:.6g} fps", f"{MIN_FPS} to {MAX_FPS} fps", advice)
+    violation = Violation("video frame rate", f"{fps:.6g} fps", f"{MIN_FPS} to {MAX_FPS} fps", advice)
     if MIN_FPS - FPS_TOLERANCE <= fps <= MAX_FPS + FPS_TOLERANCE:
-        log.warning("Strict checkers refuse this video, TikTok may not: %s", finding)
+        log.warning("Strict checkers refuse this video, TikTok may not: %s", violation)
         return None
-    return finding
+    return violation
 
 
-def _check_duration(seconds: float | None, creator_limit: float | None) -> Finding | None:
+def _check_duration(seconds: float | None, creator_limit: float | None) -> Violation | None:
     if not seconds:
         log.warning("The video does not tell its duration, allowed: at most %s seconds", MAX_DURATION_SECONDS)
         return None
@@ -147,16 +147,16 @@ def _check_duration(seconds: float | None, creator_limit: float | None) -> Findi
         return None
     whose = "this creator's limit" if limit < MAX_DURATION_SECONDS else "the API's limit"
     advice = f"cut it, e.g. ffmpeg -i in.mp4 -t {limit:g} out.mp4"
-    return Finding(
+    return Violation(
         "video duration", f"{seconds:.10g} seconds", f"at most {limit:g} seconds ({whose})", advice
     )
 
 
-def _check_size(size: int) -> Finding | None:
+def _check_size(size: int) -> Violation | None:
     if size <= MAX_SIZE_BYTES:
         return None
     limit = (
         f"at most {MAX_SIZE_BYTES:,} bytes (4 GB; TikTok does not say whether its GB is 10^9 or 2^30 bytes)"
     )
     advice = "compress it, e.g. ffmpeg -i in.mp4 -c:v libx264 -crf 28 out.mp4"
-    return Finding("video size", f"{size:,} bytes", limit, advice)
+    return Violation("video size", f"{size:,} bytes", limit, advice)

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.exceptions import HostNotAllowedError
-from tiktok_provider.publishing.media.violations import Finding
+from tiktok_provider.publishing.media.violations import Violation
 
 _PREFIX_RULE = (
     "TikTok follows no redirects, and pulls only from a domain or URL prefix that the TikTok app has verified in"
@@ -39,13 +39,13 @@ class VideoUrl:
         """What the same video is known by: a signed URL's query changes with every signature."""
         return f"URL {self.location}"
 
-    def findings(self, hosts: HostPolicy) -> Iterator[Finding]:
+    def violations(self, hosts: HostPolicy) -> Iterator[Violation]:
         """Yield what TikTok would refuse.
 
         :param hosts: what ``[tiktok] allowed_hosts`` lists, such as a server beside the sandbox, is taken as it is.
         """
         if not self._is_allowed(hosts) and (problem := self._problem()):
-            yield Finding("video_url", self.location, "https://domain/path", f"{problem}. {_PREFIX_RULE}")
+            yield Violation("video_url", self.location, "https://domain/path", f"{problem}. {_PREFIX_RULE}")
 
     def _is_allowed(self, hosts: HostPolicy) -> bool:
         parts = self._parts()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Finding:
+class Violation:
     """One thing that TikTok would refuse.
 
     :param field: what was looked at, e.g. ``video codec``.

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from tiktok_provider.api.posting import PostStatus, Status
 from tiktok_provider.error_table import UPLOAD_INCOMPLETE
 from tiktok_provider.publishing.waiting.polling import Outcome
-from tiktok_provider.store.posts import PostState, Settlement
+from tiktok_provider.store.posts import PostOutcome, PostState
 
 # TikTok no longer tells what became of a publish id.
 FORGOTTEN = "invalid_publish_id"
 
 
-def settlement_of(outcome: Outcome, post_url: Callable[[str], str | None]) -> Settlement | None:
+def post_outcome_of(outcome: Outcome, post_url: Callable[[str], str | None]) -> PostOutcome | None:
     """Return what to write; None if the wait has ended without any word about the post.
 
     :param post_url: gives the page of a post id, if it is known.
@@ -21,7 +21,7 @@ def settlement_of(outcome: Outcome, post_url: Callable[[str], str | None]) -> Se
         return None
     status = PostStatus.model_validate(outcome.status) if outcome.status else None
     post_ids = status.post_ids if status else ()
-    return Settlement(
+    return PostOutcome(
         publish_id=outcome.publish_id,
         state=state,
         status=outcome.status,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tiktok_provider.api.posting import PostStatus
 from tiktok_provider.exceptions import TikTokError
-from tiktok_provider.publishing.deferral import ComeBack
-from tiktok_provider.publishing.rate_limit import CallBudget
+from tiktok_provider.publishing.deferral import DeferTask
+from tiktok_provider.publishing.rate_limit import RateLimiter
 from tiktok_provider.publishing.waiting.polling import (
     Outcome,
     PollAgain,
@@ -29,7 +29,7 @@ class WorkerPoller:
     :param budget: of the account, shared with all its tasks and with the triggerer.
     """
 
-    def __init__(self, hook: "TikTokHook", budget: CallBudget, watch: Watch) -> None:
+    def __init__(self, hook: "TikTokHook", budget: RateLimiter, watch: Watch) -> None:
         self._hook = hook
         self._budget = budget
         self._watch = watch
@@ -41,7 +41,7 @@ class WorkerPoller:
         try:
             with self._budget.call(Endpoint.STATUS):
                 self._last = self._hook.post_status(watch.publish_id)
-        except ComeBack as pause:
+        except DeferTask as pause:
             log.info("Could not ask for %s, as %s", watch.publish_id, pause.reason)
             left = given_up_in(watch, time.time())
             return PollAgain(min(pause.seconds, left)) if left > 0 else at_deadline(watch, self._last)

@@ -11,8 +11,8 @@ from sqlalchemy import delete, update
 from tests.unit.database.accounts.refreshing import refresh
 from tests.unit.database.posts.posting import KEY, wish
 from tests.unit.databases import Mia
-from tiktok_provider.api.oauth import TokenSet
-from tiktok_provider.database.posts.service import PostStore
+from tiktok_provider.api.oauth import TokenResponse
+from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import AccountRecord
 from tiktok_provider.exceptions import ConnectionSettingsError
@@ -35,7 +35,7 @@ def another_host(mia: Mia) -> dict[str, object]:
 ASKS: dict[str, Callable[[Mia], object]] = {
     "look": lambda mia: run(mia.store().look("mia")),
     "refresh": refresh,
-    "claim": lambda mia: run(PostStore(clock=mia.clock).claim("mia", KEY, wish())),
+    "claim": lambda mia: run(PostService(clock=mia.clock).claim("mia", KEY, wish())),
 }
 
 
@@ -93,17 +93,17 @@ def test_a_disconnect_wipes_and_tells_no_other_host_or_app_the_token(expired: Mi
 def test_a_new_consent_for_the_other_app_wins(expired: Mia) -> None:
     app = expired.sandbox.create_app()
     expired.define(None, login=app.client_key, password=app.client_secret)
-    tokens = TokenSet.model_validate(asdict(expired.sandbox.issue_tokens(app, expired.account)))
+    tokens = TokenResponse.model_validate(asdict(expired.sandbox.issue_tokens(app, expired.account)))
     run(expired.store().connect("mia", tokens, actor="anna"))
     assert run(expired.store().look("mia")).generation == 2
     expired.clock.advance(days=1, seconds=1)
     assert isinstance(refresh(expired, 2), TokenState)
 
 
-def test_a_new_first_set_that_comes_with_the_other_app_wins(expired: Mia) -> None:
+def test_a_new_initial_tokens_that_comes_with_the_other_app_wins(expired: Mia) -> None:
     app = expired.sandbox.create_app()
-    first_set = expired.sandbox.issue_tokens(app, expired.account)
-    expired.define(first_set, login=app.client_key, password=app.client_secret)
+    initial_tokens = expired.sandbox.issue_tokens(app, expired.account)
+    expired.define(initial_tokens, login=app.client_key, password=app.client_secret)
     assert run(expired.store().look("mia")).generation == 2
     expired.clock.advance(days=1, seconds=1)
     assert isinstance(refresh(expired, 2), TokenState)

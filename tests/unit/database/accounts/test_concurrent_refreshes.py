@@ -21,7 +21,7 @@ from tests.unit.database.accounts.refreshing import (
 from tests.unit.databases import Mia
 from tiktok_provider.api.calls import Call
 from tiktok_provider.database.accounts import transitions as account_changes
-from tiktok_provider.database.accounts.service import AccountStore
+from tiktok_provider.database.accounts.service import AccountService
 from tiktok_provider.database.accounts.token_endpoint import call_tiktok
 from tiktok_provider.exceptions import TikTokError, UnreachableError
 from tiktok_provider.security.tls import tiktok_tls
@@ -207,7 +207,7 @@ def test_a_late_set_never_undoes_what_a_person_did(expired: Mia, act: str) -> No
     assert kept == [expired.kept()]
 
 
-def test_a_refusal_that_a_new_first_set_has_overtaken_kills_nothing(expired: Mia) -> None:
+def test_a_refusal_that_a_new_initial_tokens_has_overtaken_kills_nothing(expired: Mia) -> None:
     revoke_all(expired)
 
     async def refused_late(base_url: str, call: Call[T], /) -> T:
@@ -223,7 +223,7 @@ def test_a_refusal_that_a_new_first_set_has_overtaken_kills_nothing(expired: Mia
     assert expired.works()
 
 
-def test_a_new_first_set_does_not_wait_for_a_holder_that_died(expired: Mia) -> None:
+def test_a_new_initial_tokens_does_not_wait_for_a_holder_that_died(expired: Mia) -> None:
     killed_refresh(expired, before=die)
     expired.define(expired.issue())
     state = run(expired.store().look("mia"))
@@ -335,7 +335,7 @@ def test_a_clock_that_was_ahead_for_a_moment_does_not_close_the_account(expired:
     async def lost(base_url: str, call: Call[T], /) -> T:  # noqa: ARG001
         raise UnreachableError("No answer.", maybe_processed=True)
 
-    ahead = AccountStore(clock=lambda: expired.clock() + 30 * DAY, call=lost)
+    ahead = AccountService(clock=lambda: expired.clock() + 30 * DAY, call=lost)
     with pytest.raises(UnreachableError):
         run(ahead.refresh("mia", 1))
     assert isinstance(refresh(expired), TokenState)

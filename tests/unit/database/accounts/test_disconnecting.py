@@ -51,22 +51,22 @@ def tokens_in_the_database() -> list[str]:
 
 
 @pytest.mark.parametrize(("connection", "extra"), BROKEN)
-def test_a_broken_connection_loses_its_first_set_too(
+def test_a_broken_connection_loses_its_initial_tokens_too(
     mia: Mia, connection: Mapping[str, str], extra: Mapping[str, str]
 ) -> None:
     in_the_database(mia, **fields(mia, mia.issue(), connection, extra))
     done = disconnect(mia)
-    assert (done.revoked, done.first_set_remains, done.problem != "") == (False, False, True)
+    assert (done.revoked, done.initial_tokens_remains, done.problem != "") == (False, False, True)
     assert tokens_in_the_database() == []
 
 
 @pytest.mark.parametrize(("connection", "extra"), BROKEN)
-def test_the_first_set_of_a_broken_connection_out_of_reach_is_not_used_once_that_is_mended(
+def test_the_initial_tokens_of_a_broken_connection_out_of_reach_is_not_used_once_that_is_mended(
     mia: Mia, connection: Mapping[str, str], extra: Mapping[str, str]
 ) -> None:
     first = mia.issue()
     mia.monkeypatch.setenv("AIRFLOW_CONN_MIA", json.dumps(fields(mia, first, connection, extra)))
-    assert disconnect(mia).first_set_remains
+    assert disconnect(mia).initial_tokens_remains
     mia.define(first)
     with pytest.raises(AccountNotConnectedError):
         run(mia.store().look("mia"))
@@ -78,10 +78,10 @@ def test_a_set_in_the_database_behind_one_of_the_environment_is_wiped_and_the_ot
     hidden, seen = mia.issue(), mia.issue()
     in_the_database(mia, **fields(mia, hidden, {}, {}))
     mia.define(seen)
-    assert disconnect(mia).first_set_remains
+    assert disconnect(mia).initial_tokens_remains
     assert tokens_in_the_database() == []
-    for first_set in (hidden, seen):
-        mia.define(first_set)
+    for initial_tokens in (hidden, seen):
+        mia.define(initial_tokens)
         with pytest.raises(AccountNotConnectedError):
             run(mia.store().look("mia"))
 
@@ -94,14 +94,14 @@ def test_a_connection_that_cannot_be_decrypted_is_told_to_have_its_tokens_still(
         change = text("UPDATE connection SET password = :password WHERE conn_id = 'mia'")
         session.execute(change, {"password": encrypted})
     done = disconnect(mia)
-    assert (done.revoked, done.first_set_remains) == (False, True)
+    assert (done.revoked, done.initial_tokens_remains) == (False, True)
     assert mia.kept() == {}
 
 
 def test_a_connection_of_another_type_is_left_as_it_is(mia: Mia) -> None:
     run(mia.store().look("mia"))
     in_the_database(mia, conn_type="http", extra=json.dumps({"access_token": "of-another-service"}))
-    assert not disconnect(mia).first_set_remains
+    assert not disconnect(mia).initial_tokens_remains
     assert tokens_in_the_database() == ["access_token"]
     assert mia.kept() == {}
 
@@ -117,7 +117,7 @@ def test_an_id_that_nobody_knows_is_refused_and_leaves_nothing_behind(mia: Mia) 
 def test_a_connection_alone_can_be_disconnected_before_anybody_has_used_it(mia: Mia) -> None:
     first = mia.issue()
     mia.define(first)
-    assert disconnect(mia).first_set_remains
+    assert disconnect(mia).initial_tokens_remains
     with pytest.raises(AccountNotConnectedError):
         run(mia.store().look("mia"))
 

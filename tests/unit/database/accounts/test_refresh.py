@@ -137,7 +137,7 @@ def test_a_dead_account_is_not_asked_again_and_says_so_to_everybody(expired: Mia
     assert (account.state, account.last_error) == (AccountState.DEAD, sentences.pop())
 
 
-def test_a_new_first_set_revives_a_dead_account(expired: Mia) -> None:
+def test_a_new_initial_tokens_revives_a_dead_account(expired: Mia) -> None:
     revoke_all(expired)
     with pytest.raises(AccountDeadError):
         refresh(expired)

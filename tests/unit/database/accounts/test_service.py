@@ -13,7 +13,7 @@ from sqlalchemy import delete, text, update
 
 from tests.unit.database.accounts.refreshing import refresh
 from tests.unit.databases import Mia
-from tiktok_provider.api.oauth import TokenSet
+from tiktok_provider.api.oauth import TokenResponse
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import AccountRecord, NonceRecord
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError, HostNotAllowedError
@@ -24,9 +24,9 @@ run = asyncio.run
 PUBLISH = "video.publish"
 
 
-def consent(mia: Mia, **changes: object) -> TokenSet:
+def consent(mia: Mia, **changes: object) -> TokenResponse:
     """What TikTok gives when the creator consents once more."""
-    return TokenSet.model_validate({**asdict(mia.issue()), **changes})
+    return TokenResponse.model_validate({**asdict(mia.issue()), **changes})
 
 
 def in_the_database(mia: Mia, **changes: object) -> None:
@@ -38,7 +38,7 @@ def in_the_database(mia: Mia, **changes: object) -> None:
         session.add(Connection("mia", **fields))  # type: ignore[arg-type]
 
 
-def test_the_first_look_takes_the_first_set_over(mia: Mia) -> None:
+def test_the_first_look_takes_the_initial_tokens_over(mia: Mia) -> None:
     first = mia.issue()
     mia.define(first)
     state = run(mia.store().look("mia"))
@@ -63,22 +63,22 @@ def test_looking_again_changes_nothing(mia: Mia) -> None:
     assert [event for event, _ in mia.audit_log()] == ["tiktok_connect"]
 
 
-def test_a_changed_first_set_wins(mia: Mia) -> None:
+def test_a_changed_initial_tokens_wins(mia: Mia) -> None:
     run(mia.store().look("mia"))
     mia.define(second := mia.issue())
     assert run(mia.store().look("mia")).generation == 2
     assert mia.kept()["refresh_token"] == second.refresh_token
 
 
-def test_a_first_set_that_was_seen_before_does_not_come_back(mia: Mia) -> None:
+def test_a_initial_tokens_that_was_seen_before_does_not_come_back(mia: Mia) -> None:
     old, new = mia.issue(), mia.issue()
-    for first_set in (old, new, old):
-        mia.define(first_set)
+    for initial_tokens in (old, new, old):
+        mia.define(initial_tokens)
         run(mia.store().look("mia"))
     assert mia.kept()["refresh_token"] == new.refresh_token
 
 
-def test_a_first_set_that_has_lost_its_access_token_is_still_the_one_that_was_seen(mia: Mia) -> None:
+def test_a_initial_tokens_that_has_lost_its_access_token_is_still_the_one_that_was_seen(mia: Mia) -> None:
     first = mia.issue()
     mia.define(first)
     run(mia.store().look("mia"))
@@ -90,20 +90,20 @@ def test_a_first_set_that_has_lost_its_access_token_is_still_the_one_that_was_se
     assert mia.kept() == kept
 
 
-def test_a_first_set_that_came_back_masked_changes_nothing(mia: Mia) -> None:
+def test_a_initial_tokens_that_came_back_masked_changes_nothing(mia: Mia) -> None:
     state, kept = run(mia.store().look("mia")), mia.kept()
     mia.define(replace(mia.issue(), access_token="***", refresh_token="***"))
     assert run(mia.store().look("mia")) == state
     assert mia.kept() == kept
 
 
-def test_a_first_set_may_be_taken_away_once_it_was_seen(mia: Mia) -> None:
+def test_a_initial_tokens_may_be_taken_away_once_it_was_seen(mia: Mia) -> None:
     state = run(mia.store().look("mia"))
     mia.define(None)
     assert run(mia.store().look("mia")) == state
 
 
-def test_a_first_set_without_refresh_token_never_replaces_one_that_has_it(mia: Mia) -> None:
+def test_a_initial_tokens_without_refresh_token_never_replaces_one_that_has_it(mia: Mia) -> None:
     state = run(mia.store().look("mia"))
     mia.define(None, extra={"access_token": "act.pasted"})
     assert run(mia.store().look("mia")) == state
@@ -126,7 +126,7 @@ def test_without_any_token_set_the_sentence_says_who_must_do_what(mia: Mia) -> N
         run(mia.store().look("mia"))
 
 
-def test_a_deleted_token_set_is_never_replaced_by_the_old_first_set(mia: Mia) -> None:
+def test_a_deleted_token_set_is_never_replaced_by_the_old_initial_tokens(mia: Mia) -> None:
     run(mia.store().look("mia"))
     with transaction() as session:
         session.execute(delete(Connection))
@@ -254,7 +254,7 @@ def test_a_connect_wins_over_what_is_stored(mia: Mia) -> None:
     assert (event, facts["conn_id"], facts["source"]) == ("tiktok_connect", "mia", "consent")
 
 
-def test_the_first_set_that_was_there_before_a_connect_is_not_taken_over_afterwards(mia: Mia) -> None:
+def test_the_initial_tokens_that_was_there_before_a_connect_is_not_taken_over_afterwards(mia: Mia) -> None:
     tokens = consent(mia)
     run(mia.store().connect("mia", tokens, actor="anna", username="mia_of_milan"))
     assert run(mia.store().look("mia")).generation == 1
@@ -275,7 +275,7 @@ def test_a_disconnect_revokes_and_wipes(mia: Mia) -> None:
     run(mia.store().look("mia"))
     token = mia.kept()["access_token"]
     done = run(mia.store().disconnect("mia", actor="anna"))
-    assert (done.revoked, done.problem, done.first_set_remains) == (True, "", False)
+    assert (done.revoked, done.problem, done.initial_tokens_remains) == (True, "", False)
     assert mia.kept() == {}
     assert mia.sandbox.requests("/v2/oauth/revoke/")[-1]["code"] == "ok"
     with transaction() as session:
@@ -318,14 +318,14 @@ def test_a_disconnect_wipes_even_if_the_users_connection_is_gone(mia: Mia) -> No
     assert mia.kept() == {}
 
 
-def test_a_first_set_out_of_reach_is_told_and_not_used_again(mia: Mia) -> None:
+def test_a_initial_tokens_out_of_reach_is_told_and_not_used_again(mia: Mia) -> None:
     run(mia.store().look("mia"))
-    assert run(mia.store().disconnect("mia", actor="anna")).first_set_remains
+    assert run(mia.store().disconnect("mia", actor="anna")).initial_tokens_remains
     with pytest.raises(AccountNotConnectedError):
         run(mia.store().look("mia"))
 
 
-def test_a_first_set_that_nobody_looked_at_is_not_taken_over_after_a_disconnect(mia: Mia) -> None:
+def test_a_initial_tokens_that_nobody_looked_at_is_not_taken_over_after_a_disconnect(mia: Mia) -> None:
     run(mia.store().look("mia"))
     mia.define(mia.issue())
     run(mia.store().disconnect("mia", actor="anna"))

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from tests.unit.database.accounts.refreshing import refresh
 from tests.unit.database.posts.posting import KEY, wish
 from tests.unit.databases import Mia
-from tiktok_provider.api.oauth import TokenSet
-from tiktok_provider.database.posts.service import PostStore
+from tiktok_provider.api.oauth import TokenResponse
+from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import AccountRecord, PostRow
 from tiktok_provider.exceptions import ConnectionSettingsError
@@ -23,9 +23,9 @@ from tiktok_sandbox.client import Tokens
 run = asyncio.run
 
 
-def define_too(mia: Mia, first_set: Tokens | None) -> None:
+def define_too(mia: Mia, initial_tokens: Tokens | None) -> None:
     """Define the Connection ``mia2`` for the same account."""
-    mia.monkeypatch.setenv("AIRFLOW_CONN_MIA2", json.dumps(mia.fields(first_set)))
+    mia.monkeypatch.setenv("AIRFLOW_CONN_MIA2", json.dumps(mia.fields(initial_tokens)))
 
 
 @pytest.fixture
@@ -45,12 +45,12 @@ def stored() -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.usefixtures("first")
-def test_a_second_connection_with_the_same_first_set_is_refused_and_names_the_first(mia: Mia) -> None:
+def test_a_second_connection_with_the_same_initial_tokens_is_refused_and_names_the_first(mia: Mia) -> None:
     before, log = stored(), mia.audit_log()
     asks = (
         lambda: run(mia.store().look("mia2")),
         lambda: run(mia.store().refresh("mia2", 1)),
-        lambda: run(PostStore(clock=mia.clock).claim("mia2", KEY, wish())),
+        lambda: run(PostService(clock=mia.clock).claim("mia2", KEY, wish())),
     )
     for ask in asks:
         with pytest.raises(ConnectionSettingsError, match=r"'mia2' has the same.*'mia'.*tiktok connect mia2"):
@@ -78,7 +78,7 @@ def test_the_first_connection_lives_on(mia: Mia) -> None:
 
 @pytest.mark.usefixtures("first")
 def test_the_second_connection_can_be_connected_by_itself(mia: Mia) -> None:
-    tokens = TokenSet.model_validate(asdict(mia.issue()))
+    tokens = TokenResponse.model_validate(asdict(mia.issue()))
     run(mia.store().connect("mia2", tokens, actor="anna"))
     assert run(mia.store().look("mia2")).generation == 1
     assert run(mia.store().look("mia")).generation == 1
@@ -86,14 +86,14 @@ def test_the_second_connection_can_be_connected_by_itself(mia: Mia) -> None:
 
 @pytest.mark.usefixtures("first")
 def test_the_second_connection_can_be_disconnected(mia: Mia) -> None:
-    assert run(mia.store().disconnect("mia2", actor="anna")).first_set_remains
+    assert run(mia.store().disconnect("mia2", actor="anna")).initial_tokens_remains
     with pytest.raises(AccountNotConnectedError):
         run(mia.store().look("mia2"))
     assert run(mia.store().look("mia")).generation == 1
     assert mia.works()
 
 
-def test_a_first_set_of_its_own_is_taken_over(mia: Mia, first: Tokens) -> None:
+def test_a_initial_tokens_of_its_own_is_taken_over(mia: Mia, first: Tokens) -> None:
     define_too(mia, mia.issue())
     assert run(mia.store().look("mia2")).generation == 1
     define_too(mia, first)
@@ -108,7 +108,7 @@ def test_after_a_disconnect_the_set_may_be_used_under_another_id(mia: Mia) -> No
     assert run(mia.store().look("mia2")).generation == 1
 
 
-def test_the_same_connection_may_bring_its_first_set_again(mia: Mia, first: Tokens) -> None:
+def test_the_same_connection_may_bring_its_initial_tokens_again(mia: Mia, first: Tokens) -> None:
     for _ in range(11):
         mia.define(mia.issue())
         run(mia.store().look("mia"))

@@ -8,21 +8,21 @@ from typing import TypeVar
 from sqlalchemy import select
 
 from tests.unit.databases import Mia
-from tiktok_provider.database.posts.service import PostStore
+from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import AttemptRow
 from tiktok_provider.store.posts import (
     Claimant,
     Claimed,
     Content,
-    Doubt,
-    Fail,
     Intend,
+    MarkFailed,
+    MarkUncertain,
     PostClaim,
+    PostOutcome,
     PostRecord,
     PostState,
     PostStep,
-    Settlement,
     Source,
     Start,
     Verdict,
@@ -67,20 +67,20 @@ def start(publish_id: str = "v_pub~1", *, finishing: bool = False) -> Start:
         finishing=finishing,
         size=30 * MIB,
         chunk_size=10 * MIB,
-        sealed_upload_url="sealed",
+        encrypted_upload_url="sealed",
         profile_url="https://www.tiktok.com/@mia",
     )
 
 
-def out(publish_id: str = "v_pub~1", *post_ids: str) -> Settlement:
-    return Settlement(publish_id=publish_id, state=PostState.OUT, post_ids=post_ids)
+def out(publish_id: str = "v_pub~1", *post_ids: str) -> PostOutcome:
+    return PostOutcome(publish_id=publish_id, state=PostState.OUT, post_ids=post_ids)
 
 
 INTENDED = (intend(),)
 UPLOADING = (intend(), start())
 FINISHING = (intend(), start(finishing=True))
-FAILED = (intend(), Fail(reason="init refused"))
-UNCERTAIN = (intend(), Doubt(reason="no answer"))
+FAILED = (intend(), MarkFailed(reason="init refused"))
+UNCERTAIN = (intend(), MarkUncertain(reason="no answer"))
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Posts:
     """The post store on Mia's clock, for one post."""
 
     mia: Mia
-    store: PostStore
+    store: PostService
     generation: int = 0
 
     def claim(self, claim: PostClaim) -> Claimed:
@@ -108,9 +108,9 @@ class Posts:
         record = self.claim(wish(source=source)).record
         return self.write(*steps) if steps else record
 
-    def settle(self, settlement: Settlement, *, task: str = TASK) -> PostRecord:
+    def record_outcome(self, post_outcome: PostOutcome, *, task: str = TASK) -> PostRecord:
         """Write what a wait has heard: that of the task which has sent the post, unless another one is named."""
-        return run(self.store.settle("mia", KEY, replace(settlement, task=task)))
+        return run(self.store.record_outcome("mia", KEY, replace(post_outcome, task=task)))
 
     def look(self) -> PostRecord:
         record = run(self.store.look("mia", KEY))

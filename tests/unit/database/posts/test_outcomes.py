@@ -21,16 +21,16 @@ from tests.unit.database.posts.posting import (
     wish,
 )
 from tests.unit.databases import Mia
-from tiktok_provider.database.posts.service import KEEP_ATTEMPTS, PostStore
+from tiktok_provider.database.posts.service import KEEP_ATTEMPTS, PostService
 from tiktok_provider.store.errors import PostStateError, PostTakenError
 from tiktok_provider.store.posts import (
-    Doubt,
+    MarkUncertain,
+    PostOutcome,
     PostRecord,
     PostState,
     PostStep,
     Release,
     Renew,
-    Settlement,
     Verdict,
 )
 
@@ -40,12 +40,12 @@ ENDS = (PostState.UNCERTAIN, PostState.FAILED, PostState.IN_INBOX, PostState.OUT
 
 @pytest.fixture
 def posts(mia: Mia) -> Posts:
-    return Posts(mia, PostStore(clock=mia.clock))
+    return Posts(mia, PostService(clock=mia.clock))
 
 
-def ended(state: PostState, publish_id: str = FIRST, *post_ids: str) -> Settlement:
+def ended(state: PostState, publish_id: str = FIRST, *post_ids: str) -> PostOutcome:
     reason = "" if state in (PostState.OUT, PostState.IN_INBOX) else f"why {state}"
-    return Settlement(
+    return PostOutcome(
         publish_id=publish_id,
         state=state,
         status={"status": str(state)},
@@ -69,32 +69,34 @@ def test_of_two_outcomes_the_more_certain_one_stays(
     posts: Posts, first: PostState, second: PostState
 ) -> None:
     posts.bring_to(*FINISHING)
-    posts.settle(ended(first))
-    record = posts.settle(ended(second))
+    posts.record_outcome(ended(first))
+    record = posts.record_outcome(ended(second))
     stays = max(first, second, key=ENDS.index)
     assert (record.state, record.status) == (stays, {"status": str(stays)})
     assert record.fail_reason == ended(stays).fail_reason
     [attempt] = posts.attempts()
     assert attempt.outcome == stays
-    assert posts.settle(ended(second)) == record == posts.look(), "said again, nothing changes"
+    assert posts.record_outcome(ended(second)) == record == posts.look(), "said again, nothing changes"
 
 
 def test_another_tasks_deadline_counts_only_when_nobody_can_be_sending_any_more(posts: Posts) -> None:
     posts.bring_to(*FINISHING)
     doubt = ended(PostState.UNCERTAIN)
-    assert posts.settle(doubt, task=OTHER_TASK).state == PostState.FINISHING
-    assert posts.settle(ended(PostState.OUT), task=OTHER_TASK).state == PostState.OUT, "TikTok's word counts"
+    assert posts.record_outcome(doubt, task=OTHER_TASK).state == PostState.FINISHING
+    assert posts.record_outcome(ended(PostState.OUT), task=OTHER_TASK).state == PostState.OUT, (
+        "TikTok's word counts"
+    )
 
 
 def test_another_tasks_deadline_counts_once_the_lease_has_ended(posts: Posts) -> None:
     posts.bring_to(*FINISHING)
     posts.mia.clock.advance(seconds=61)
-    assert posts.settle(ended(PostState.UNCERTAIN), task=OTHER_TASK).state == PostState.UNCERTAIN
+    assert posts.record_outcome(ended(PostState.UNCERTAIN), task=OTHER_TASK).state == PostState.UNCERTAIN
 
 
 def test_who_is_settled_by_a_person_cannot_write_any_more(posts: Posts) -> None:
     posts.bring_to(*FINISHING)
-    posts.settle(ended(PostState.UNCERTAIN))
+    posts.record_outcome(ended(PostState.UNCERTAIN))
     assert resolve(posts, posted=False).status == {}
     with pytest.raises(PostTakenError):
         posts.write(Renew())
@@ -102,52 +104,52 @@ def test_who_is_settled_by_a_person_cannot_write_any_more(posts: Posts) -> None:
 
 def test_a_later_answer_adds_the_post_ids(posts: Posts) -> None:
     posts.bring_to(*FINISHING)
-    assert posts.settle(ended(PostState.OUT)).post_ids == ()
-    record = posts.settle(
+    assert posts.record_outcome(ended(PostState.OUT)).post_ids == ()
+    record = posts.record_outcome(
         replace(ended(PostState.OUT, FIRST, "75"), post_url="https://www.tiktok.com/@mia/video/75")
     )
     assert (record.post_ids, record.post_url) == (("75",), "https://www.tiktok.com/@mia/video/75")
-    assert posts.settle(ended(PostState.OUT)) == record
-    assert posts.settle(ended(PostState.OUT, FIRST, "75", "76")).post_ids == ("75", "76")
+    assert posts.record_outcome(ended(PostState.OUT)) == record
+    assert posts.record_outcome(ended(PostState.OUT, FIRST, "75", "76")).post_ids == ("75", "76")
 
 
 def test_an_outcome_frees_the_lease(posts: Posts) -> None:
     posts.bring_to(*FINISHING)
-    posts.settle(ended(PostState.FAILED))
+    posts.record_outcome(ended(PostState.FAILED))
     assert posts.claim(wish(task=OTHER_TASK)).verdict is Verdict.YOURS
 
 
 def test_an_outcome_of_an_earlier_attempt_leaves_the_present_one_alone(posts: Posts) -> None:
     posts.bring_to(*FINISHING)
-    posts.settle(ended(PostState.UNCERTAIN))
+    posts.record_outcome(ended(PostState.UNCERTAIN))
     resolve(posts, posted=False)
     posts.claim(wish(2))
     record = posts.write(intend(), start(SECOND))
-    assert posts.settle(ended(PostState.FAILED, FIRST)) == record
+    assert posts.record_outcome(ended(PostState.FAILED, FIRST)) == record
     assert [attempt.outcome for attempt in posts.attempts()] == ["failed", ""]
 
 
 @pytest.mark.parametrize("state", [PostState.OUT, PostState.IN_INBOX])
 def test_an_earlier_attempt_that_has_come_out_after_all_is_the_post(posts: Posts, state: PostState) -> None:
     posts.bring_to(*FINISHING)
-    posts.settle(ended(PostState.FAILED))
+    posts.record_outcome(ended(PostState.FAILED))
     posts.write(intend(), start(SECOND))
-    record = posts.settle(ended(state, FIRST, "75"))
+    record = posts.record_outcome(ended(state, FIRST, "75"))
     assert (record.state, record.publish_id, record.post_ids) == (state, FIRST, ("75",))
     assert events(posts) == ["tiktok_post_out_of_earlier_attempt"]
     with pytest.raises(PostStateError):
         posts.write(start(SECOND, finishing=True))
-    assert posts.settle(ended(state, FIRST, "75")) == record
+    assert posts.record_outcome(ended(state, FIRST, "75")) == record
     assert len(events(posts)) == 1
 
 
 def test_two_attempts_that_are_both_out_are_told(posts: Posts) -> None:
     posts.bring_to(*FINISHING)
-    posts.settle(ended(PostState.FAILED))
+    posts.record_outcome(ended(PostState.FAILED))
     posts.write(intend(), start(SECOND, finishing=True))
-    record = posts.settle(ended(PostState.OUT, SECOND))
+    record = posts.record_outcome(ended(PostState.OUT, SECOND))
     for _ in range(2):
-        assert posts.settle(ended(PostState.OUT, FIRST)) == record
+        assert posts.record_outcome(ended(PostState.OUT, FIRST)) == record
     assert len(events(posts)) == 1, "said again, it is not told again"
     assert posts.mia.audit_log()[-1] == (
         "tiktok_post_out_twice",
@@ -157,30 +159,30 @@ def test_two_attempts_that_are_both_out_are_told(posts: Posts) -> None:
 
 def test_what_cannot_be_settled_is_named(posts: Posts) -> None:
     with pytest.raises(PostStateError, match=r"no record of a post.*airflow tiktok posts"):
-        posts.settle(out())
+        posts.record_outcome(out())
     posts.bring_to(*FINISHING)
     with pytest.raises(PostStateError, match="no attempt of it has the publish id v_pub~9"):
-        posts.settle(out("v_pub~9"))
+        posts.record_outcome(out("v_pub~9"))
     with pytest.raises(PostStateError, match="'uploading' is no outcome"):
-        posts.settle(ended(PostState.UPLOADING))
+        posts.record_outcome(ended(PostState.UPLOADING))
 
 
 def test_a_person_says_that_an_uncertain_post_is_out(posts: Posts) -> None:
     posts.bring_to(*UNCERTAIN)
     record = resolve(posts, posted=True, post_id="75", post_url="https://www.tiktok.com/@mia/video/75")
-    assert (record.state, record.settled_by, record.post_ids) == (PostState.OUT, "anna", ("75",))
+    assert (record.state, record.resolved_by, record.post_ids) == (PostState.OUT, "anna", ("75",))
     assert record.post_url == "https://www.tiktok.com/@mia/video/75"
-    assert posts.claim(wish(2)).verdict is Verdict.SETTLED
+    assert posts.claim(wish(2)).verdict is Verdict.ENDED
     assert events(posts) == ["tiktok_post_uncertain", "tiktok_post_resolved"]
 
 
 def test_a_person_says_that_an_uncertain_post_is_not_out(posts: Posts) -> None:
-    posts.bring_to(*FINISHING, Doubt(reason="the deadline is over"))
+    posts.bring_to(*FINISHING, MarkUncertain(reason="the deadline is over"))
     record = resolve(posts, posted=False)
     assert (record.state, record.fail_reason) == (PostState.FAILED, "not posted, says anna")
     assert posts.claim(wish(2)).verdict is Verdict.YOURS
     assert posts.write(intend()).attempt == 2
-    assert posts.settle(ended(PostState.OUT, FIRST)).state is PostState.OUT, "TikTok knows better"
+    assert posts.record_outcome(ended(PostState.OUT, FIRST)).state is PostState.OUT, "TikTok knows better"
 
 
 @pytest.mark.parametrize("steps", [(), INTENDED, UPLOADING, FINISHING, FAILED], ids=lambda s: str(len(s)))
@@ -199,7 +201,7 @@ def test_a_post_whose_last_byte_left_a_day_ago_can_be_settled_by_a_person(posts:
     with pytest.raises(PostStateError, match="forgetting it could post it twice"):
         run(posts.store.forget("mia", KEY, actor="anna"))
     assert resolve(posts, posted=False).state == PostState.FAILED
-    assert posts.settle(ended(PostState.OUT)).state == PostState.OUT, "TikTok's own word counts more"
+    assert posts.record_outcome(ended(PostState.OUT)).state == PostState.OUT, "TikTok's own word counts more"
 
 
 def test_an_init_of_a_url_that_nobody_came_back_to_counts_as_uncertain(posts: Posts) -> None:
@@ -234,10 +236,12 @@ def test_a_post_that_is_under_way_or_uncertain_is_not_forgotten(
 
 
 @pytest.mark.parametrize("steps", [(*UPLOADING, Release()), FAILED, (*FINISHING, out())], ids=str)
-def test_a_forgotten_post_can_be_posted_again(posts: Posts, steps: tuple[PostStep | Settlement, ...]) -> None:
+def test_a_forgotten_post_can_be_posted_again(
+    posts: Posts, steps: tuple[PostStep | PostOutcome, ...]
+) -> None:
     posts.bring_to()
     for step in steps:
-        posts.settle(step) if isinstance(step, Settlement) else posts.write(step)
+        posts.record_outcome(step) if isinstance(step, PostOutcome) else posts.write(step)
     before = posts.look()
     assert run(posts.store.forget("mia", KEY, actor="anna")) == before
     assert run(posts.store.look("mia", KEY)) is None
@@ -283,13 +287,13 @@ def test_posts_are_listed_by_state_and_account_the_last_changed_first(posts: Pos
 
 def test_attempts_go_after_ninety_days_and_outcomes_stay(posts: Posts) -> None:
     posts.bring_to(*FINISHING)
-    posts.settle(ended(PostState.FAILED))
+    posts.record_outcome(ended(PostState.FAILED))
     posts.mia.clock.advance(seconds=1)
     record = posts.write(*FAILED)
-    later = PostStore(clock=lambda: posts.mia.clock.now + KEEP_ATTEMPTS)
+    later = PostService(clock=lambda: posts.mia.clock.now + KEEP_ATTEMPTS)
     assert run(later.prune()) == 1
     assert [attempt.number for attempt in posts.attempts()] == [2]
-    much_later = PostStore(clock=lambda: posts.mia.clock.now + KEEP_ATTEMPTS + timedelta(days=1))
+    much_later = PostService(clock=lambda: posts.mia.clock.now + KEEP_ATTEMPTS + timedelta(days=1))
     assert run(much_later.prune()) == 1
     assert posts.look() == record
     assert posts.write(intend()).attempt == 3, "numbers go on"

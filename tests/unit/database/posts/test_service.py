@@ -24,20 +24,20 @@ from tests.unit.database.posts.posting import (
     wish,
 )
 from tests.unit.databases import Mia
-from tiktok_provider.database.posts.service import PostStore
+from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import PostRow
 from tiktok_provider.store.errors import AccountChangedError, PostStateError, PostTakenError
 from tiktok_provider.store.posts import (
     LEASE,
-    Doubt,
-    Fail,
+    MarkFailed,
+    MarkUncertain,
+    PostOutcome,
     PostState,
     PostStep,
     Progress,
     Release,
     Renew,
-    Settlement,
     Source,
     Start,
     Verdict,
@@ -46,7 +46,7 @@ from tiktok_provider.store.posts import (
 
 @pytest.fixture
 def posts(mia: Mia) -> Posts:
-    return Posts(mia, PostStore(clock=mia.clock))
+    return Posts(mia, PostService(clock=mia.clock))
 
 
 def test_the_first_claim_makes_a_record_of_the_account(posts: Posts) -> None:
@@ -107,10 +107,10 @@ def test_an_earlier_try_that_wakes_up_late_is_refused(posts: Posts) -> None:
 @pytest.mark.parametrize("state", [PostState.OUT, PostState.IN_INBOX, PostState.UNCERTAIN])
 def test_what_is_settled_is_told_to_everybody_and_changed_by_no_claim(posts: Posts, state: PostState) -> None:
     posts.bring_to(*FINISHING)
-    settled = posts.settle(replace(out(), state=state))
+    settled = posts.record_outcome(replace(out(), state=state))
     for claim in (wish(2), wish(task=OTHER_TASK)):
         claimed = run(posts.store.claim("mia", KEY, claim))
-        assert (claimed.verdict, claimed.record) == (Verdict.SETTLED, settled)
+        assert (claimed.verdict, claimed.record) == (Verdict.ENDED, settled)
 
 
 def test_another_account_under_the_same_connection_stops_with_both_names(posts: Posts) -> None:
@@ -138,8 +138,8 @@ def test_of_a_stopped_worker_every_step_is_refused(posts: Posts) -> None:
         Progress(sent_bytes=1, finishing=True),
         Renew(),
         Release(),
-        Fail(reason="x"),
-        Doubt(reason="x"),
+        MarkFailed(reason="x"),
+        MarkUncertain(reason="x"),
     ]
     for step in steps:
         with pytest.raises(PostTakenError, match="must stop"):
@@ -167,7 +167,7 @@ def test_a_file_goes_step_by_step_and_each_is_on_record(posts: Posts) -> None:
     assert (record.state, record.finishing_at) == (PostState.FINISHING, posts.mia.clock.now)
     record = posts.write(Release())
     assert record.lease_until is None
-    record = posts.settle(out("v_pub~1", "7512345678901234567"))
+    record = posts.record_outcome(out("v_pub~1", "7512345678901234567"))
     assert (record.state, record.post_ids) == (PostState.OUT, ("7512345678901234567",))
     [attempt] = posts.attempts()
     assert (attempt.publish_id, attempt.outcome, attempt.ended_at) == (
@@ -185,8 +185,8 @@ def test_a_file_goes_step_by_step_and_each_is_on_record(posts: Posts) -> None:
         (INTENDED, FINISHING[1]),
         (UPLOADING, Progress(sent_bytes=10 * MIB)),
         (UPLOADING, Progress(sent_bytes=10 * MIB, finishing=True)),
-        (UPLOADING, Fail(reason="x", log_id="l1")),
-        (FINISHING, Doubt(reason="x")),
+        (UPLOADING, MarkFailed(reason="x", log_id="l1")),
+        (FINISHING, MarkUncertain(reason="x")),
         (UPLOADING, Release()),
         (UPLOADING, Renew()),
     ],
@@ -211,7 +211,7 @@ ALLOWED: dict[str, set[str]] = {
     "fail": {"intended", "uploading", "finishing", "failed"},
     "doubt": {"intended", "uploading", "finishing", "uncertain"},
 }
-REACHED: dict[str, tuple[PostStep | Settlement, ...]] = {
+REACHED: dict[str, tuple[PostStep | PostOutcome, ...]] = {
     "claimed": (),
     "intended": INTENDED,
     "uploading": UPLOADING,
@@ -231,15 +231,15 @@ def test_each_step_has_its_states_and_is_refused_from_all_others(posts: Posts, s
         Progress(sent_bytes=1),
         Renew(),
         Release(),
-        Fail(reason="x"),
-        Doubt(reason="x"),
+        MarkFailed(reason="x"),
+        MarkUncertain(reason="x"),
     ]
     for number, step in enumerate(steps, start=1):
         key = f"{KEY}/{number}"
         generation = run(posts.store.claim("mia", key, wish())).record.generation
         for done in REACHED[state]:
-            if isinstance(done, Settlement):
-                run(posts.store.settle("mia", key, done))
+            if isinstance(done, PostOutcome):
+                run(posts.store.record_outcome("mia", key, done))
             else:
                 run(posts.store.write("mia", key, generation, done))
         before = run(posts.store.look("mia", key))
@@ -267,7 +267,7 @@ def test_an_init_of_a_url_may_not_be_intended_again(posts: Posts) -> None:
         posts.write(intend("url"))
     with pytest.raises(PostStateError, match="only become uncertain"):
         posts.write(intend("file"))
-    assert posts.write(Doubt(reason="no answer to init")).state is PostState.UNCERTAIN
+    assert posts.write(MarkUncertain(reason="no answer to init")).state is PostState.UNCERTAIN
     assert posts.mia.audit_log()[-1] == (
         "tiktok_post_uncertain",
         {"conn_id": "mia", "post_key": KEY, "reason": "no answer to init"},
@@ -277,7 +277,7 @@ def test_an_init_of_a_url_may_not_be_intended_again(posts: Posts) -> None:
 def test_a_new_attempt_knows_nothing_of_the_last_one(posts: Posts) -> None:
     posts.bring_to(*UPLOADING, Progress(sent_bytes=10 * MIB))
     record = posts.write(intend(media="f2"))
-    assert (record.publish_id, record.size, record.sent_bytes, record.sealed_upload_url) == (
+    assert (record.publish_id, record.size, record.sent_bytes, record.encrypted_upload_url) == (
         None,
         None,
         0,
@@ -306,9 +306,9 @@ def test_the_wish_of_a_later_claim_counts_until_something_was_asked_of_tiktok(po
 
 def test_a_claim_needs_no_token(posts: Posts) -> None:
     posts.bring_to(*FINISHING)
-    posts.settle(out())
+    posts.record_outcome(out())
     run(posts.mia.store().disconnect("mia", actor="anna"))
-    assert posts.claim(wish(2)).verdict is Verdict.SETTLED
+    assert posts.claim(wish(2)).verdict is Verdict.ENDED
 
 
 def test_a_lease_of_a_clock_that_was_ahead_ends_when_any_other_would(posts: Posts) -> None:
@@ -331,20 +331,20 @@ def test_a_publish_id_of_a_pull_that_comes_late_is_taken_whoever_holds_the_post(
     posts.mia.clock.advance(seconds=61)
     posts.claim(wish(task=OTHER_TASK, source="url"))
     if state is not PostState.INTENDED:
-        posts.write(Doubt(reason="not answered"))
+        posts.write(MarkUncertain(reason="not answered"))
     if state is PostState.FAILED:
         run(posts.store.resolve("mia", KEY, posted=False, actor="anna"))
     late = Start(publish_id="v_pub_url~1", finishing=True, intent_id=intent.intent_id)
     record = run(posts.store.write("mia", KEY, mine, late))
     assert (record.state, record.publish_id) == (PostState.FINISHING, "v_pub_url~1")
-    assert (record.fail_reason, record.settled_by) == ("", "")
+    assert (record.fail_reason, record.resolved_by) == ("", "")
     [attempt] = posts.attempts()
     assert (attempt.publish_id, attempt.outcome) == ("v_pub_url~1", "")
     assert posts.mia.audit_log()[-1][0] == "tiktok_post_found_again"
     assert run(posts.store.write("mia", KEY, mine, late)) == record, "said again, after a lost answer"
     with pytest.raises(PostTakenError):
         # Whoever held it took it for a pull of which nobody knows anything.
-        run(posts.store.write("mia", KEY, record.generation - 1, Doubt(reason="not answered")))
+        run(posts.store.write("mia", KEY, record.generation - 1, MarkUncertain(reason="not answered")))
 
 
 @pytest.mark.parametrize("source", ["url", "file"])
@@ -363,5 +363,5 @@ def test_a_publish_id_of_another_intent_or_of_a_file_that_comes_late_is_refused(
 
 
 def test_the_creators_page_of_an_earlier_attempt_stays_known(posts: Posts) -> None:
-    posts.bring_to(intend(), start(), Fail(reason="a chunk was refused"), intend())
+    posts.bring_to(intend(), start(), MarkFailed(reason="a chunk was refused"), intend())
     assert posts.look().profile_url == "https://www.tiktok.com/@mia"

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import select
 
-from tiktok_provider.database.rate_limits.service import BudgetStore
+from tiktok_provider.database.rate_limits.service import RateLimitService
 from tiktok_provider.database.rate_limits.transitions import (
     FIRST_LATENESS,
     KEEP_PLACE,
@@ -31,6 +31,7 @@ from tiktok_provider.store.rate_limits import (
     Granted,
     Wait,
 )
+from tiktok_provider.store.requests import TakeCalls
 
 T = TypeVar("T")
 
@@ -52,16 +53,16 @@ class Desk:
     """The budget store on a clock that the test turns."""
 
     now: datetime = START
-    store: BudgetStore = field(init=False)
+    store: RateLimitService = field(init=False)
 
     def __post_init__(self) -> None:
-        self.store = BudgetStore(clock=lambda: self.now)
+        self.store = RateLimitService(clock=lambda: self.now)
 
     def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
     def take(self, holder: str, endpoint: Endpoint = INIT, **wish: float) -> Granted | Wait:
-        return run(self.store.take("mia", endpoint, holder, **wish))  # type: ignore[arg-type]
+        return run(self.store.take("mia", TakeCalls(endpoint, holder, **wish)))  # type: ignore[arg-type]
 
     def end(self, holder: str, endpoint: Endpoint = INIT) -> None:
         run(self.store.end("mia", endpoint, holder))
@@ -93,7 +94,9 @@ def desk() -> Desk:
 def test_an_account_has_its_calls_of_a_minute_and_no_more(desk: Desk, endpoint: Endpoint) -> None:
     granted = [desk.call(f"task {number}", endpoint) for number in range(PER_MINUTE[endpoint] + 2)]
     assert granted == [True] * PER_MINUTE[endpoint] + [False] * 2
-    assert isinstance(run(desk.store.take("anna", endpoint, "task")), Granted), "another account has its own"
+    assert isinstance(run(desk.store.take("anna", TakeCalls(endpoint, "task"))), Granted), (
+        "another account has its own"
+    )
 
 
 def test_the_first_call_of_all_keeps_nobody_waiting_whose_clock_is_a_moment_behind(desk: Desk) -> None:
@@ -262,9 +265,9 @@ def test_tasks_are_called_back_as_much_earlier_as_they_are_mostly_late(
 
 
 def test_after_a_429_nobody_calls_for_a_while(desk: Desk) -> None:
-    run(desk.store.hold_back("mia", INIT, 70))
+    run(desk.store.pause("mia", INIT, 70))
     assert desk.wait("task").retry_in == pytest.approx(66)
-    run(desk.store.hold_back("mia", INIT, 30))
+    run(desk.store.pause("mia", INIT, 30))
     desk.advance(69)
     assert not desk.call("task")
     assert desk.call("task", STATUS), "the other endpoints go on"
@@ -350,7 +353,7 @@ def test_calls_of_a_clock_that_was_ahead_are_free_again_when_any_would_be(
 ) -> None:
     wrong = ahead(desk)
     for number in range(6):
-        run(wrong.store.take("mia", INIT, f"task {number}", within=within))
+        run(wrong.store.take("mia", TakeCalls(INIT, f"task {number}", within=within)))
         if ended:
             wrong.end(f"task {number}")
     desk.wait("early")
@@ -368,7 +371,7 @@ def test_a_promise_of_more_than_a_minute_counts_as_one(desk: Desk) -> None:
 
 
 def test_a_429_on_a_clock_that_was_ahead_holds_everybody_back_for_a_day_at_most(desk: Desk) -> None:
-    run(ahead(desk).store.hold_back("mia", INIT, 70))
+    run(ahead(desk).store.pause("mia", INIT, 70))
     assert desk.wait("task").retry_in <= 86400
     desk.advance(86400)
     assert desk.call("task")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tiktok_provider.publishing.media.text_checks import check_description, check_title, utf16_length
-from tiktok_provider.publishing.media.violations import Finding
+from tiktok_provider.publishing.media.violations import Violation
 
 FAMILY = "👨‍👩‍👧‍👦"
 
@@ -35,18 +35,18 @@ def test_a_text_is_as_long_as_its_utf_16_code_units(text: str, length: int) -> N
 @pytest.mark.parametrize(("check", "limit"), [(check_title, 2200), (check_description, 4000)])
 @pytest.mark.parametrize("character", ["a", "🎬"])
 def test_a_text_may_reach_its_limit_and_no_more(
-    check: Callable[[str], list[Finding]], limit: int, character: str
+    check: Callable[[str], list[Violation]], limit: int, character: str
 ) -> None:
     full = character * (limit // utf16_length(character))
     assert check(full) == []
-    (finding,) = check(full + "#")
-    assert finding.value == f"{limit + 1} UTF-16 code units long"
-    assert finding.limit == f"at most {limit}"
+    (violation,) = check(full + "#")
+    assert violation.value == f"{limit + 1} UTF-16 code units long"
+    assert violation.limit == f"at most {limit}"
 
 
 def test_another_limit_can_be_named() -> None:
     assert check_title("🎬" * 45, limit=90) == []
-    assert [str(finding) for finding in check_title("🎬" * 46, limit=90)] == [
+    assert [str(violation) for violation in check_title("🎬" * 46, limit=90)] == [
         "title is 92 UTF-16 code units long, allowed: at most 90: shorten it by 2"
     ]
 
@@ -55,11 +55,11 @@ def test_another_limit_can_be_named() -> None:
 def test_surrogates_are_refused_because_they_cannot_be_sent(text: str) -> None:
     with pytest.raises(UnicodeEncodeError):
         text.encode()
-    (finding,) = check_title(text)
-    assert finding.field == "title"
-    assert "surrogate" in finding.value
+    (violation,) = check_title(text)
+    assert violation.field == "title"
+    assert "surrogate" in violation.value
 
 
 def test_both_faults_of_a_text_are_found_at_once() -> None:
-    findings = check_description("\ud83c" * 4001)
-    assert [finding.limit for finding in findings] == ["at most 4000", "none"]
+    violations = check_description("\ud83c" * 4001)
+    assert [violation.limit for violation in violations] == ["at most 4000", "none"]

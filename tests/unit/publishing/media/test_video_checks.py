@@ -21,7 +21,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem  # type: ignore
 from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.publishing.media.video_checks import VideoFacts, check, probe
 from tiktok_provider.publishing.media.video_file import VideoFile
-from tiktok_provider.publishing.media.violations import Finding
+from tiktok_provider.publishing.media.violations import Violation
 from tiktok_sandbox.clips import make_clip
 
 GOOD = VideoFacts(
@@ -163,7 +163,7 @@ def sound_only(path: pathlib.Path) -> None:
 def message(call: Callable[[], object]) -> str:
     with pytest.raises(InvalidInputError) as caught:
         call()
-    return "\n".join(caught.value.findings)
+    return "\n".join(caught.value.violations)
 
 
 @pytest.mark.parametrize(
@@ -199,9 +199,9 @@ def test_the_container_is_what_the_file_is_and_not_what_its_name_says(tmp_path: 
 @pytest.mark.parametrize("container", ["matroska", "avi", "flv", "mpegts", "3gp6"])
 def test_another_container_is_named_and_has_no_content_type(tmp_path: pathlib.Path, container: str) -> None:
     path = clip(tmp_path / "a.mp4", container=container.rstrip("6"), audio=False)
-    findings = check(probe(VideoFile(path)))
-    assert [finding.field for finding in findings] == ["video container"]
-    assert findings[0].value == container
+    violations = check(probe(VideoFile(path)))
+    assert [violation.field for violation in violations] == ["video container"]
+    assert violations[0].value == container
     assert "neither MP4, MOV nor WebM" in message(lambda: VideoFile(path).content_type)
 
 
@@ -213,8 +213,8 @@ def test_a_rate_of_frames_that_is_no_whole_number_is_read(tmp_path: pathlib.Path
 
 def test_all_faults_of_a_video_are_found_at_once(tmp_path: pathlib.Path) -> None:
     path = clip(tmp_path / "a.avi", codec="mpeg4", width=352, height=288, fps=10, audio=False)
-    findings = check(probe(VideoFile(path)), max_duration_seconds=0.2)
-    assert [finding.field for finding in findings] == [
+    violations = check(probe(VideoFile(path)), max_duration_seconds=0.2)
+    assert [violation.field for violation in violations] == [
         "video container",
         "video codec",
         "video width",
@@ -222,7 +222,7 @@ def test_all_faults_of_a_video_are_found_at_once(tmp_path: pathlib.Path) -> None
         "video frame rate",
         "video duration",
     ]
-    assert str(findings[1]) == (
+    assert str(violations[1]) == (
         "video codec is mpeg4, allowed: H.264, H.265, VP8, VP9: "
         "re-encode it, e.g. ffmpeg -i in.mp4 -c:v libx264 out.mp4"
     )
@@ -245,9 +245,9 @@ def test_all_faults_of_a_video_are_found_at_once(tmp_path: pathlib.Path) -> None
     ],
 )
 def test_just_beyond_a_limit_is_refused(change: dict[str, Any], field: str) -> None:
-    (finding,) = check(dataclasses.replace(GOOD, **change))
-    assert finding.field == field
-    assert str(next(iter(change.values()))).rstrip("0") in finding.value.replace(",", "")
+    (violation,) = check(dataclasses.replace(GOOD, **change))
+    assert violation.field == field
+    assert str(next(iter(change.values()))).rstrip("0") in violation.value.replace(",", "")
 
 
 @pytest.mark.parametrize(
@@ -301,13 +301,13 @@ def test_what_only_tiktok_can_decide_is_a_warning(
 def test_the_shorter_of_both_limits_of_duration_applies(
     seconds: float, creator_limit: float | None, whose: str | None
 ) -> None:
-    findings = check(dataclasses.replace(GOOD, duration_seconds=seconds), creator_limit)
-    assert [finding.limit for finding in findings] == ([whose] if whose else [])
+    violations = check(dataclasses.replace(GOOD, duration_seconds=seconds), creator_limit)
+    assert [violation.limit for violation in violations] == ([whose] if whose else [])
 
 
 def test_the_limit_of_size_says_which_gigabyte_it_means() -> None:
-    (finding,) = check(dataclasses.replace(GOOD, size_bytes=4 * 1024**3))
-    assert finding == Finding(
+    (violation,) = check(dataclasses.replace(GOOD, size_bytes=4 * 1024**3))
+    assert violation == Violation(
         field="video size",
         value="4,294,967,296 bytes",
         limit="at most 4,000,000,000 bytes (4 GB; TikTok does not say whether its GB is 10^9 or 2^30 bytes)",
@@ -326,7 +326,7 @@ def test_a_huge_video_is_described_from_few_bytes(
     reads = CountedReads(monkeypatch)
     facts = probe(VideoFile(path))
     assert facts.size_bytes >= huge
-    assert [finding.field for finding in check(facts)] == ["video size"]
+    assert [violation.field for violation in check(facts)] == ["video size"]
     assert 0 < reads.total < 500_000
 
 

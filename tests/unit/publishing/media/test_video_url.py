@@ -8,12 +8,12 @@ from tiktok_provider.publishing.media.video_url import VideoUrl
 GOOD = "https://media.example.com/spring/clip.mp4?signature=fake"
 
 
-def findings(url: str, allowed: str = "") -> list[str]:
-    return [str(finding) for finding in VideoUrl(url).findings(HostPolicy.parse(allowed))]
+def violations(url: str, allowed: str = "") -> list[str]:
+    return [str(violation) for violation in VideoUrl(url).violations(HostPolicy.parse(allowed))]
 
 
 def test_a_https_url_of_a_domain_is_taken() -> None:
-    assert findings(GOOD) == []
+    assert violations(GOOD) == []
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ def test_a_https_url_of_a_domain_is_taken() -> None:
     ],
 )
 def test_any_other_is_refused_with_the_rule(url: str, problem: str) -> None:
-    [finding] = findings(url)
-    assert problem in finding
-    assert "verified in TikTok's developer portal" in finding
-    assert "fake" not in finding
+    [violation] = violations(url)
+    assert problem in violation
+    assert "verified in TikTok's developer portal" in violation
+    assert "fake" not in violation
 
 
 def test_what_the_platform_allows_is_taken_as_it_is() -> None:
-    assert findings("http://127.0.0.1:9080/clip.mp4", allowed="http://127.0.0.1:9080") == []
+    assert violations("http://127.0.0.1:9080/clip.mp4", allowed="http://127.0.0.1:9080") == []
 
 
 def test_a_new_signature_is_no_new_video() -> None:

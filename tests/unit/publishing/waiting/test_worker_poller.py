@@ -9,7 +9,7 @@ import pytest
 from tests.unit.conftest import CONN_ID, Creator, Task, use_up
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
-from tiktok_provider.publishing.rate_limit import CallBudget
+from tiktok_provider.publishing.rate_limit import RateLimiter
 from tiktok_provider.publishing.waiting.polling import Outcome, PollAgain, Watch
 from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
 from tiktok_provider.store.rate_limits import Endpoint
@@ -29,7 +29,7 @@ def watch(creator: Creator, task: Task, clip: Path) -> Watch:
 def test_without_a_call_to_spare_it_comes_back_within_the_minute(watch: Watch) -> None:
     use_up(Endpoint.STATUS)
     with TikTokHook(CONN_ID) as hook:
-        step = WorkerPoller(hook, CallBudget(hook.store, "me"), watch).ask()
+        step = WorkerPoller(hook, RateLimiter(hook.store, "me"), watch).ask()
     assert isinstance(step, PollAgain)
     assert 10 < step.pause < 120
 
@@ -38,7 +38,7 @@ def test_two_minutes_after_the_deadline_it_waits_for_no_call_and_keeps_the_last_
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with TikTokHook(CONN_ID) as hook:
-        poller = WorkerPoller(hook, CallBudget(hook.store, "me"), watch)
+        poller = WorkerPoller(hook, RateLimiter(hook.store, "me"), watch)
         assert isinstance(poller.ask(), PollAgain)
         use_up(Endpoint.STATUS)
         for late, kind in ((119, PollAgain), (121, Outcome)):

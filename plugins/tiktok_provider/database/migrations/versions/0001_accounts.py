@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("settled_generation", sa.Integer(), nullable=False),
-        sa.Column("first_set_hashes", sa.Text(), nullable=False),
+        sa.Column("initial_tokens_hashes", sa.Text(), nullable=False),
         sa.Column("access_expires_at", UtcDateTime()),
         sa.Column("refresh_expires_at", UtcDateTime()),
         sa.Column("open_id", sa.String(250), nullable=False),
