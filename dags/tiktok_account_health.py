@@ -16,7 +16,7 @@ from typing import Any
 from airflow.sdk import DAG, Variable, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from tiktok_provider.doctor.health import Health, check_health, tell
+from tiktok_provider.doctor.health import Health, check_health, describe
 
 with DAG("tiktok_account_health", schedule="@daily", catchup=False, doc_md=__doc__, tags=["tiktok"]):
 
@@ -26,7 +26,7 @@ with DAG("tiktok_account_health", schedule="@daily", catchup=False, doc_md=__doc
         conn_ids = Variable.get("tiktok_accounts", default=["tiktok_default"], deserialize_json=True)
         accounts = [check_health(conn_id) for conn_id in conn_ids]
         if any(account.state == "unknown" for account in accounts):
-            raise AirflowException(tell([account for account in accounts if account.problem]))
+            raise AirflowException(describe([account for account in accounts if account.problem]))
         return [asdict(account) for account in accounts]
 
     @task
@@ -35,13 +35,13 @@ with DAG("tiktok_account_health", schedule="@daily", catchup=False, doc_md=__doc
         ending = [Health(**account) for account in accounts if account["state"] == "expiring"]
         if not ending:
             raise AirflowSkipException("No account ends within 30 days.")
-        return tell(ending)
+        return describe(ending)
 
     @task
     def name_the_dead(accounts: list[dict[str, Any]]) -> None:
         """MarkFailed if a person is needed; a retry would not help."""
         if dead := [Health(**account) for account in accounts if account["state"] == "dead"]:
-            raise AirflowFailException(tell(dead))
+            raise AirflowFailException(describe(dead))
 
     checked = check_accounts()
     warn_of_ends(checked)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tiktok_provider.error_table import API_CODES, FAIL_REASONS, OAUTH_ERRORS, UPLOAD_STATUSES
-from tiktok_provider.exceptions import Verdict
+from tiktok_provider.exceptions import Explanation
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "errors.md"
 
@@ -18,33 +18,36 @@ _HEAD = """\
 
 Written by `scripts/write_error_docs.py` from `tiktok_provider/error_table.py`.
 
-"Retry" is what the default retry policy does; no retry sends a post twice, see [posts.md](posts.md). A limit of a \
-minute and a cap of 24 hours are waited for in the triggerer, without a retry, unless `on_cap="fail"` says otherwise.
+"Retry" is what the default retry policy does; no retry sends a post twice, see [posts.md](posts.md). A per-minute \
+limit and a 24-hour cap are waited for in the triggerer, without a retry, unless `on_cap="fail"` says otherwise.
 """
 
 
 def page() -> str:
     """Return the page as Markdown."""
     sections = (
-        ("Codes of the API", {code: entry.verdict for code, entry in API_CODES.items()}),
-        ("Answers to a chunk", {f"HTTP {code}": entry.verdict for code, entry in UPLOAD_STATUSES.items()}),
+        ("Codes of the API", {code: entry.explanation for code, entry in API_CODES.items()}),
+        (
+            "Answers to a chunk",
+            {f"HTTP {code}": entry.explanation for code, entry in UPLOAD_STATUSES.items()},
+        ),
         ("Reasons of a post that FAILED", FAIL_REASONS),
-        ("Errors of the token endpoint", {code: entry.verdict for code, entry in OAUTH_ERRORS.items()}),
+        ("Errors of the token endpoint", {code: entry.explanation for code, entry in OAUTH_ERRORS.items()}),
     )
-    parts = (f"## {title}\n\n{_table(verdicts.items())}" for title, verdicts in sections)
+    parts = (f"## {title}\n\n{_table(explanations.items())}" for title, explanations in sections)
     return "\n".join([_HEAD, *parts])
 
 
-def _table(rows: Iterable[tuple[str, Verdict]]) -> str:
+def _table(rows: Iterable[tuple[str, Explanation]]) -> str:
     return "\n".join(_lines(rows)) + "\n"
 
 
-def _lines(rows: Iterable[tuple[str, Verdict]]) -> Iterator[str]:
-    yield "| | Means | What to do | Who must act | Retry |"
+def _lines(rows: Iterable[tuple[str, Explanation]]) -> Iterator[str]:
+    yield "| | Means | What to do | Who can fix it | Retry |"
     yield "|---|---|---|---|---|"
-    for code, verdict in rows:
-        meaning = verdict.meaning[0].upper() + verdict.meaning[1:]
-        yield f"| `{code}` | {meaning} | {verdict.advice} | {verdict.actor} | {verdict.retry} |"
+    for code, explanation in rows:
+        meaning = explanation.meaning[0].upper() + explanation.meaning[1:]
+        yield f"| `{code}` | {meaning} | {explanation.advice} | {explanation.actor} | {explanation.retry} |"
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Every documented error of TikTok: what it means, what to do, who must act, whether a retry helps.
+"""Every documented error of TikTok: what it means, what to do, who can fix it, whether a retry helps.
 
 Sources: TikTok's pages "API v2 Error Handling", "Query Creator Info", "Direct Post", "Upload", "Photo",
 "Get Post Status", "Media Transfer Guide", "OAuth Error Handling" and "Content Sharing Guidelines".
@@ -13,6 +13,7 @@ from tiktok_provider.exceptions import (
     AppError,
     AuthorizationError,
     CapReachedError,
+    Explanation,
     InvalidRequestError,
     OAuthError,
     PostFailedError,
@@ -21,28 +22,28 @@ from tiktok_provider.exceptions import (
     ServiceError,
     UploadError,
     UploadExpiredError,
-    Verdict,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row: the class that is raised and its verdict."""
+    """One row: the class that is raised and its explanation."""
 
     error: type[ApiError]
-    verdict: Verdict
+    explanation: Explanation
 
 
 def _entry(error: type[ApiError], actor: Actor, retry: Retry, meaning: str, advice: str) -> Entry:
-    return Entry(error, Verdict(meaning, advice, actor, retry))
+    return Entry(error, Explanation(meaning, advice, actor, retry))
 
 
-AUTHOR, OWNER, APP, PLATFORM, NOBODY = (
+AUTHOR, OWNER, APP, MAINTAINERS, TIKTOK, NONE = (
     Actor.DAG_AUTHOR,
     Actor.ACCOUNT_OWNER,
     Actor.APP_OWNER,
-    Actor.PLATFORM,
-    Actor.NOBODY,
+    Actor.MAINTAINERS,
+    Actor.TIKTOK,
+    Actor.NONE,
 )
 NEVER, BACKOFF, NEXT_MINUTE, NEXT_DAY = Retry.NEVER, Retry.BACKOFF, Retry.NEXT_MINUTE, Retry.NEXT_DAY
 
@@ -101,7 +102,7 @@ API_CODES: dict[str, Entry] = {
     ),
     "access_token_invalid": _entry(
         AuthorizationError,
-        NOBODY,
+        NONE,
         BACKOFF,
         "TikTok does not accept the access token, not even a new one",
         "It is refreshed again; if the account is lost, the refresh says so and who connects it again.",
@@ -122,7 +123,7 @@ API_CODES: dict[str, Entry] = {
     ),
     "spam_risk_too_many_posts": _entry(
         CapReachedError,
-        NOBODY,
+        NONE,
         NEXT_DAY,
         "The creator has reached TikTok's cap of API posts in 24 hours, counted over all apps",
         "Wait until the window of 24 hours ends, or post from the TikTok app.",
@@ -132,7 +133,7 @@ API_CODES: dict[str, Entry] = {
         OWNER,
         NEVER,
         "TikTok has banned this creator from posting",
-        "The owner of the account settles this with TikTok.",
+        "The owner of the account asks TikTok's support.",
     ),
     "spam_risk_too_many_pending_share": _entry(
         CapReachedError,
@@ -164,14 +165,14 @@ API_CODES: dict[str, Entry] = {
     ),
     "rate_limit_exceeded": _entry(
         RateLimitedError,
-        NOBODY,
+        NONE,
         NEXT_MINUTE,
         "Too many calls for this account within one minute",
         "Wait for the next minute.",
     ),
     "internal_error": _entry(
         ServiceError,
-        NOBODY,
+        NONE,
         BACKOFF,
         "TikTok has an internal error",
         "Repeat it later; give TikTok's support the log_id.",
@@ -189,7 +190,7 @@ OAUTH_ERRORS: dict[str, Entry] = {
         APP,
         NEVER,
         "TikTok does not accept the client key or client secret",
-        "Check login and password of the connection; a sandbox has a key and secret of its own.",
+        "Check Client key and Client secret of the connection; a sandbox has a key and secret of its own.",
     ),
     "invalid_grant": _entry(
         OAuthError,
@@ -221,29 +222,29 @@ OAUTH_ERRORS: dict[str, Entry] = {
     ),
     "unsupported_grant_type": _entry(
         OAuthError,
-        NOBODY,
+        MAINTAINERS,
         NEVER,
         "TikTok does not know this grant type",
-        "This is a fault of ours: please report it.",
+        "This is a bug in the provider: please report it.",
     ),
     "unsupported_response_type": _entry(
         OAuthError,
-        NOBODY,
+        MAINTAINERS,
         NEVER,
         "TikTok does not know this response type",
-        "This is a fault of ours: please report it.",
+        "This is a bug in the provider: please report it.",
     ),
     "server_error": _entry(
-        OAuthError, NOBODY, BACKOFF, "TikTok's token service has an internal error", "Repeat it later."
+        OAuthError, NONE, BACKOFF, "TikTok's token service has an internal error", "Repeat it later."
     ),
     "temporarily_unavailable": _entry(
-        OAuthError, NOBODY, BACKOFF, "TikTok's token service is away for a moment", "Repeat it later."
+        OAuthError, NONE, BACKOFF, "TikTok's token service is away for a moment", "Repeat it later."
     ),
 }
 
 _TOO_SLOW = _entry(
     ServiceError,
-    NOBODY,
+    NONE,
     BACKOFF,
     "TikTok, or a proxy on the way, did not wait for a whole chunk",
     "Nothing to do at first; check the bandwidth of the workers if it lasts.",
@@ -252,21 +253,21 @@ _TOO_SLOW = _entry(
 UPLOAD_STATUSES: dict[int, Entry] = {
     400: _entry(
         UploadError,
-        NOBODY,
+        MAINTAINERS,
         NEVER,
         "TikTok refuses the headers or the length of a chunk",
-        "If no proxy changes requests on the way, this is a fault of ours: please report it.",
+        "If no proxy changes requests on the way, this is a bug in the provider: please report it.",
     ),
     403: _entry(
         UploadExpiredError,
-        NOBODY,
+        NONE,
         BACKOFF,
         "The upload URL has expired (it lives one hour)",
         "Start a new upload; check the bandwidth if the file is large.",
     ),
     404: _entry(
         UploadExpiredError,
-        NOBODY,
+        NONE,
         BACKOFF,
         "TikTok does not know this upload (any more)",
         "Start a new upload.",
@@ -275,9 +276,9 @@ UPLOAD_STATUSES: dict[int, Entry] = {
     425: _TOO_SLOW,
     416: _entry(
         UploadError,
-        NOBODY,
+        NONE,
         BACKOFF,
-        "TikTok holds other bytes of this upload than we have sent",
+        "TikTok holds other bytes of this upload than were sent",
         "Start a new upload.",
     ),
 }
@@ -286,52 +287,58 @@ _MEDIA = "Correct the file, then post it again."
 
 UPLOAD_INCOMPLETE = "upload_incomplete"
 
-FAIL_REASONS: dict[str, Verdict] = {
-    "file_format_check_failed": Verdict("the file format is not supported", _MEDIA, AUTHOR, NEVER),
-    "duration_check_failed": Verdict("the duration is outside the creator's limits", _MEDIA, AUTHOR, NEVER),
-    "frame_rate_check_failed": Verdict("the frame rate is outside 23 to 60 fps", _MEDIA, AUTHOR, NEVER),
-    "picture_size_check_failed": Verdict("the resolution is outside TikTok's limits", _MEDIA, AUTHOR, NEVER),
-    "internal": Verdict("TikTok had an internal error", "A new attempt may succeed.", NOBODY, BACKOFF),
-    "video_pull_failed": Verdict(
+FAIL_REASONS: dict[str, Explanation] = {
+    "file_format_check_failed": Explanation("the file format is not supported", _MEDIA, AUTHOR, NEVER),
+    "duration_check_failed": Explanation(
+        "the duration is outside the creator's limits", _MEDIA, AUTHOR, NEVER
+    ),
+    "frame_rate_check_failed": Explanation("the frame rate is outside 23 to 60 fps", _MEDIA, AUTHOR, NEVER),
+    "picture_size_check_failed": Explanation(
+        "the resolution is outside TikTok's limits", _MEDIA, AUTHOR, NEVER
+    ),
+    "internal": Explanation("TikTok had an internal error", "A new attempt may succeed.", NONE, BACKOFF),
+    "video_pull_failed": Explanation(
         "TikTok could not download the video",
         "Check that the URL stays reachable for an hour.",
         AUTHOR,
         BACKOFF,
     ),
-    "photo_pull_failed": Verdict(
+    "photo_pull_failed": Explanation(
         "TikTok could not download a photo",
         "Check that the URLs stay reachable for an hour.",
         AUTHOR,
         BACKOFF,
     ),
-    "publish_cancelled": Verdict("it was cancelled", "Post it again if that was not meant.", NOBODY, NEVER),
-    "auth_removed": Verdict("the creator has removed the app's access", _REAUTHORIZE, OWNER, NEVER),
-    "spam_risk_too_many_posts": Verdict(
+    "publish_cancelled": Explanation(
+        "it was cancelled", "Post it again if that was not meant.", AUTHOR, NEVER
+    ),
+    "auth_removed": Explanation("the creator has removed the app's access", _REAUTHORIZE, OWNER, NEVER),
+    "spam_risk_too_many_posts": Explanation(
         "the creator has reached TikTok's cap of API posts in 24 hours",
         "Wait until the window of 24 hours ends.",
-        NOBODY,
+        NONE,
         NEXT_DAY,
     ),
-    "spam_risk_user_banned_from_posting": Verdict(
+    "spam_risk_user_banned_from_posting": Explanation(
         "TikTok has banned this creator from posting",
-        "The owner of the account settles this with TikTok.",
+        "The owner of the account asks TikTok's support.",
         OWNER,
         NEVER,
     ),
-    "spam_risk_text": Verdict("TikTok judges the text risky", "Change the text.", AUTHOR, NEVER),
-    "spam_risk": Verdict(
+    "spam_risk_text": Explanation("TikTok judges the text risky", "Change the text.", AUTHOR, NEVER),
+    "spam_risk": Explanation(
         "TikTok judges the request risky", "Look at the account in the TikTok app.", OWNER, NEVER
     ),
-    # Not TikTok's word but ours.
-    UPLOAD_INCOMPLETE: Verdict(
+    # Not a reason of TikTok's: this provider records it.
+    UPLOAD_INCOMPLETE: Explanation(
         "the last bytes never arrived, and the upload URL has expired",
         "The next try sends it again.",
-        NOBODY,
+        NONE,
         BACKOFF,
     ),
 }
 
-_UNKNOWN_ADVICE = "TikTok does not document this; its support asks for the log_id."
+_UNKNOWN_ADVICE = "Give TikTok's support the log_id."
 
 
 def api_error(
@@ -340,7 +347,7 @@ def api_error(
     """Return the error for a code of TikTok's envelope; unknown ones are judged by their HTTP status."""
     entry = API_CODES.get(code) or _unknown(http_status)
     return entry.error(
-        entry.verdict,
+        entry.explanation,
         code=code,
         http_status=http_status,
         detail=detail,
@@ -352,26 +359,26 @@ def api_error(
 def oauth_error(error: str, http_status: int, *, detail: str = "", log_id: str = "") -> ApiError:
     """Return the error for the ``error`` value of the token endpoint."""
     entry = OAUTH_ERRORS.get(error) or _unknown(http_status)
-    return entry.error(entry.verdict, code=error, http_status=http_status, detail=detail, log_id=log_id)
+    return entry.error(entry.explanation, code=error, http_status=http_status, detail=detail, log_id=log_id)
 
 
 def upload_error(http_status: int, *, log_id: str = "", retry_after: float | None = None) -> ApiError:
     """Return the error for the HTTP status of a refused chunk.
 
-    One that we do not know can be a proxy's, and the next try goes on where TikTok stands: it is worth that try.
+    An undocumented one can be a proxy's, and the next try goes on from TikTok's progress, so a retry can help.
     """
     entry = UPLOAD_STATUSES.get(http_status) or _unknown(http_status, BACKOFF)
     return entry.error(
-        entry.verdict, code="", http_status=http_status, log_id=log_id, retry_after=retry_after
+        entry.explanation, code="", http_status=http_status, log_id=log_id, retry_after=retry_after
     )
 
 
 def post_failed(publish_id: str, fail_reason: str) -> PostFailedError:
     """Return the error for a post that TikTok reports as FAILED."""
-    verdict = FAIL_REASONS.get(fail_reason) or Verdict(
-        "for a reason that TikTok does not document", "Look at the account in the TikTok app.", NOBODY, NEVER
+    explanation = FAIL_REASONS.get(fail_reason) or Explanation(
+        "for a reason that TikTok does not document", "Look at the account in the TikTok app.", OWNER, NEVER
     )
-    return PostFailedError(verdict, publish_id=publish_id, fail_reason=fail_reason)
+    return PostFailedError(explanation, publish_id=publish_id, fail_reason=fail_reason)
 
 
 def _unknown(http_status: int, retry: Retry = NEVER) -> Entry:
@@ -380,5 +387,5 @@ def _unknown(http_status: int, retry: Retry = NEVER) -> Entry:
     if http_status >= 500:
         return API_CODES["internal_error"]
     return _entry(
-        ApiError, NOBODY, retry, "TikTok answered with an error that we do not know", _UNKNOWN_ADVICE
+        ApiError, TIKTOK, retry, "TikTok answered with an error that it does not document", _UNKNOWN_ADVICE
     )

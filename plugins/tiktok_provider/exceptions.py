@@ -7,7 +7,7 @@
     ├── ConnectionSettingsError  the Airflow Connection lacks something
     │   ├── ConnectionUnreadableError  not defined, or not readable for a moment
     │   └── HostNotAllowedError  a host outside TikTok's that [tiktok] allowed_hosts does not list
-    ├── AccountClosedError       a cap of 24 hours is reached, so nothing was sent
+    ├── AccountClosedError       a 24-hour cap is reached, so nothing was sent
     ├── UnreachableError         no answer: the network, a proxy or TikTok is away
     ├── UnexpectedAnswerError    an answer in a shape that TikTok does not document
     ├── ApiError                 TikTok answered with an error code
@@ -16,7 +16,7 @@
     │   ├── AccountError         the creator's account cannot do this now
     │   ├── AppError             the TikTok app may not do this
     │   ├── RateLimitedError     too many calls in a minute
-    │   ├── CapReachedError      a cap of 24 hours
+    │   ├── CapReachedError      a 24-hour cap
     │   └── ServiceError         TikTok's own fault
     ├── OAuthError               the token endpoint refused
     ├── UploadError              a chunk was refused
@@ -30,7 +30,7 @@
 The store adds its own in ``tiktok_provider.store.errors``, among them ``AccountDeadError``: a person must connect
 the account again.
 
-Each says what happened, who must act (``actor``), whether a retry helps (``retry``) and, where TikTok says
+Each says what happened, who can fix it (``actor``), whether a retry helps (``retry``) and, where TikTok says
 so, when (``retry_after``). The codes, sentences and decisions are in ``tiktok_provider.error_table``.
 No message ever contains a token, a response body or a signed URL.
 """
@@ -41,13 +41,15 @@ from enum import StrEnum
 
 
 class Actor(StrEnum):
-    """Who must act before a retry can help."""
+    """Who can fix it, so that a retry can help."""
 
     DAG_AUTHOR = "the author of the DAG"
     ACCOUNT_OWNER = "the owner of the TikTok account"
     APP_OWNER = "the owner of the TikTok app"
-    PLATFORM = "whoever runs Airflow"
-    NOBODY = "nobody"
+    PLATFORM = "the administrator of Airflow"
+    MAINTAINERS = "the maintainers of this provider"
+    TIKTOK = "TikTok's support"
+    NONE = "it passes by itself"
 
 
 class Retry(StrEnum):
@@ -60,7 +62,7 @@ class Retry(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Explanation:
     """What one error code means.
 
     :param meaning: one clause, what happened.
@@ -79,7 +81,7 @@ class TikTokError(Exception):
     :param retry_after: seconds to wait before a retry, where TikTok named them.
     """
 
-    actor: Actor = Actor.NOBODY
+    actor: Actor = Actor.NONE
     retry: Retry = Retry.NEVER
     retry_after: float | None = None
 
@@ -98,7 +100,7 @@ class InvalidInputError(TikTokError, ValueError):
 
 
 class ConnectionSettingsError(TikTokError):
-    """The Airflow Connection lacks something or says something that cannot be. Nothing was sent."""
+    """A field of the Airflow Connection is missing or malformed. Nothing was sent."""
 
     actor = Actor.PLATFORM
 
@@ -114,7 +116,7 @@ class HostNotAllowedError(ConnectionSettingsError):
 
 
 class AccountClosedError(TikTokError):
-    """A cap of 24 hours is reached, as TikTok has said to another task of the account. Nothing was sent."""
+    """A 24-hour cap is reached, as TikTok has said to another task of the account. Nothing was sent."""
 
     retry = Retry.NEXT_DAY
 
@@ -152,7 +154,7 @@ class ApiError(TikTokError):
 
     def __init__(
         self,
-        verdict: Verdict,
+        explanation: Explanation,
         *,
         code: str,
         http_status: int,
@@ -160,17 +162,17 @@ class ApiError(TikTokError):
         log_id: str = "",
         retry_after: float | None = None,
     ) -> None:
-        self.verdict = verdict
+        self.explanation = explanation
         self.code = code
         self.http_status = http_status
         self.detail = detail
         self.log_id = log_id
         self.retry_after = retry_after
-        self.actor = verdict.actor
-        self.retry = verdict.retry
+        self.actor = explanation.actor
+        self.retry = explanation.retry
         said = f' TikTok says: "{detail}".' if detail else ""
         super().__init__(
-            f"{verdict.meaning}.{said} {verdict.advice}"
+            f"{explanation.meaning}.{said} {explanation.advice}"
             f" (code {code or 'none'}, HTTP {http_status}, log_id {log_id or 'none'})"
         )
 
@@ -196,7 +198,7 @@ class RateLimitedError(ApiError):
 
 
 class CapReachedError(ApiError):
-    """A cap of 24 hours is reached: the creator's, the app's, or that of pending drafts."""
+    """A 24-hour cap is reached: the creator's, the app's, or that of pending drafts."""
 
 
 class ServiceError(ApiError):
@@ -242,13 +244,13 @@ class PostFailedError(PostError):
     :param fail_reason: TikTok's reason, such as ``frame_rate_check_failed``.
     """
 
-    def __init__(self, verdict: Verdict, *, publish_id: str, fail_reason: str) -> None:
-        self.verdict = verdict
+    def __init__(self, explanation: Explanation, *, publish_id: str, fail_reason: str) -> None:
+        self.explanation = explanation
         self.fail_reason = fail_reason
-        self.actor = verdict.actor
-        self.retry = verdict.retry
+        self.actor = explanation.actor
+        self.retry = explanation.retry
         super().__init__(
-            f"TikTok did not publish {publish_id}: {verdict.meaning}. {verdict.advice}"
+            f"TikTok did not publish {publish_id}: {explanation.meaning}. {explanation.advice}"
             f" (fail_reason {fail_reason})",
             publish_id=publish_id,
         )

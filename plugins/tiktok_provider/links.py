@@ -18,6 +18,6 @@ class TikTokPostLink(BaseOperatorLink):
     name = "TikTok post"
 
     def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002
-        """Return the post's URL, as the task has left it in XCom."""
+        """Return the post's URL, as the task has pushed it to XCom."""
         url = XCom.get_value(ti_key=ti_key, key=POST_URL_KEY)
         return str(url) if url else ""

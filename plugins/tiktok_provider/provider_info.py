@@ -1,4 +1,4 @@
-"""What Airflow is told about this provider. Imports nothing: see the package's docstring."""
+"""What Airflow reads about this provider. Imports nothing: see the package's docstring."""
 
 from typing import Any
 
@@ -11,24 +11,27 @@ def _field(label: str, schema: dict[str, Any], description: str = "") -> dict[st
     return {"label": label, "description": description, "schema": schema}
 
 
-_CONNECTION_TYPE = {
+# The fields of a Connection's extra, as the form shows them.
+EXTRA_FIELDS: dict[str, dict[str, Any]] = {
+    "access_token": _field("Access token", _SECRET, "Lives 24 hours."),
+    "refresh_token": _field("Refresh token", _SECRET, "Lives a year."),
+    "access_expires_at": _field("Access token expires at", _TIME, "ISO 8601, UTC."),
+    "refresh_expires_at": _field("Refresh token expires at", _TIME, "ISO 8601, UTC."),
+    "open_id": _field("Open id", _TEXT, "TikTok's id of this account for this app."),
+    "scope": _field("Granted scopes", _TEXT, "Separated by commas, as TikTok gives them."),
+    "username": _field("Username", _TEXT, "The @handle, for links to posts."),
+    "authorize_url": _field(
+        "Consent page",
+        {"type": ["string", "null"], "format": "url"},
+        "Empty for TikTok's own. Others must be listed in [tiktok] allowed_hosts.",
+    ),
+}
+
+CONNECTION_TYPE: dict[str, Any] = {
     "connection-type": "tiktok",
     "hook-class-name": "tiktok_provider.hooks.tiktok.TikTokHook",
     "hook-name": "TikTok",
-    "conn-fields": {
-        "access_token": _field("Access token", _SECRET, "Lives 24 hours."),
-        "refresh_token": _field("Refresh token", _SECRET, "Lives a year."),
-        "access_expires_at": _field("Access token expires at", _TIME, "ISO 8601, UTC."),
-        "refresh_expires_at": _field("Refresh token expires at", _TIME, "ISO 8601, UTC."),
-        "open_id": _field("Open id", _TEXT, "TikTok's id of this account for this app."),
-        "scope": _field("Granted scopes", _TEXT, "Divided by commas, as TikTok gives them."),
-        "username": _field("Username", _TEXT, "The @handle, for links to posts."),
-        "authorize_url": _field(
-            "Consent page",
-            {"type": ["string", "null"], "format": "url"},
-            "Empty for TikTok's own. Others must be listed in [tiktok] allowed_hosts.",
-        ),
-    },
+    "conn-fields": EXTRA_FIELDS,
     "ui-field-behaviour": {
         "hidden-fields": ["schema", "port"],
         "relabeling": {"login": "Client key", "password": "Client secret", "host": "API base URL"},
@@ -42,7 +45,7 @@ _CONFIG = {
         "options": {
             "allowed_hosts": {
                 "description": "Origins besides TikTok's own that connections may use for the API, for the consent"
-                " page and for uploads, such as http://127.0.0.1:9080; divided by spaces or commas. Whoever may edit"
+                " page and for uploads, such as http://127.0.0.1:9080; separated by spaces or commas. Who may edit"
                 " a connection can send the app's secret to any of them.",
                 "version_added": "0.1.0",
                 "type": "string",
@@ -51,7 +54,7 @@ _CONFIG = {
             },
             "store_url": {
                 "description": "Address of an API server that runs 'core' and this provider, as workers and"
-                " triggerers reach it; they ask it for renewed tokens. Empty for that of [core]"
+                " triggerers reach it; they ask it for current tokens. Empty for that of [core]"
                 " execution_api_server_url, else of [api] base_url.",
                 "version_added": "0.1.0",
                 "type": "string",
@@ -85,7 +88,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "connection-types": [_CONNECTION_TYPE],
+        "connection-types": [CONNECTION_TYPE],
         "hooks": [{"integration-name": name, "python-modules": ["tiktok_provider.hooks.tiktok"]}],
         "operators": [
             {

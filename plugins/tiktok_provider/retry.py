@@ -36,7 +36,7 @@ class TikTokRetryPolicy(RetryPolicy):
             return RetryDecision.default()
         delay = retry_delay(exception, try_number)
         if delay is None:
-            return RetryDecision.fail(reason=f"A retry cannot help; next to act: {exception.actor}.")
+            return RetryDecision.fail(reason=f"A retry cannot help. Who can fix it: {exception.actor}.")
         return RetryDecision.retry(delay=delay, reason=f"Retry {exception.retry}.")
 
 

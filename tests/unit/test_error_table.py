@@ -1,4 +1,4 @@
-"""Every documented code has a verdict that says what to do."""
+"""Every documented code has an explanation that says what to do."""
 
 import re
 
@@ -13,24 +13,24 @@ from tiktok_provider.error_table import (
     post_failed,
     upload_error,
 )
-from tiktok_provider.exceptions import Actor, Retry, TikTokError, Verdict
+from tiktok_provider.exceptions import Actor, Explanation, Retry, TikTokError
 
-VERDICTS = [
-    *((code, entry.verdict) for code, entry in {**API_CODES, **OAUTH_ERRORS}.items()),
+EXPLANATIONS = [
+    *((code, entry.explanation) for code, entry in {**API_CODES, **OAUTH_ERRORS}.items()),
     *FAIL_REASONS.items(),
 ]
 
 
-@pytest.mark.parametrize(("code", "verdict"), VERDICTS)
-def test_every_verdict_is_a_clause_and_a_sentence(code: str, verdict: Verdict) -> None:
-    assert not verdict.meaning.endswith("."), code
-    assert re.fullmatch(r"[A-Z].+\.", verdict.advice), code
+@pytest.mark.parametrize(("code", "explanation"), EXPLANATIONS)
+def test_every_explanation_is_a_clause_and_a_sentence(code: str, explanation: Explanation) -> None:
+    assert not explanation.meaning.endswith("."), code
+    assert re.fullmatch(r"[A-Z].+\.", explanation.advice), code
 
 
-@pytest.mark.parametrize(("code", "verdict"), VERDICTS)
-def test_what_a_person_must_mend_is_never_repeated_at_once(code: str, verdict: Verdict) -> None:
-    if verdict.actor in (Actor.APP_OWNER, Actor.ACCOUNT_OWNER):
-        assert verdict.retry in (Retry.NEVER, Retry.NEXT_DAY), code
+@pytest.mark.parametrize(("code", "explanation"), EXPLANATIONS)
+def test_what_a_person_must_mend_is_never_repeated_at_once(code: str, explanation: Explanation) -> None:
+    if explanation.actor in (Actor.APP_OWNER, Actor.ACCOUNT_OWNER):
+        assert explanation.retry in (Retry.NEVER, Retry.NEXT_DAY), code
 
 
 def test_the_message_has_the_meaning_tiktoks_words_the_advice_and_the_log_id() -> None:

@@ -1,4 +1,4 @@
-"""The commands; ``definition`` says what they take."""
+"""The commands; their arguments are in ``definition``."""
 
 import time
 from argparse import Namespace
@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 from airflow.utils.platform import getuser
 
-from tiktok_provider.cli import post_commands as settling
+from tiktok_provider.cli import post_commands
 from tiktok_provider.cli.connect_command import connect
-from tiktok_provider.cli.terminal import command, finish, print_rows, tell
+from tiktok_provider.cli.terminal import command, finish, print_rows, report
 from tiktok_provider.database.accounts.service import AccountService
 from tiktok_provider.database.in_process import InProcessStore
 from tiktok_provider.database.posts.service import PostService
@@ -17,7 +17,7 @@ from tiktok_provider.doctor.run import examine_installation
 from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
 from tiktok_provider.store.token_sets import TokenState
 
-# Seconds; longer than the lease of somebody who refreshes, and than the pause after a suspicious answer.
+# Seconds; longer than the lease of a refresh, and than the pause after a suspicious answer.
 LONGEST_WAIT = 180.0
 
 
@@ -35,17 +35,17 @@ def tiktok_accounts(args: Namespace) -> None:
 
 @command()
 def tiktok_refresh(args: Namespace) -> None:
-    """Get a new token set; waits while somebody else is at it."""
+    """Get new tokens; waits while another process is refreshing."""
     with InProcessStore(args.conn_id) as store:
         seen = store.look().generation
         waited = 0.0
         while not isinstance(outcome := store.refresh(seen), TokenState):
             if waited >= LONGEST_WAIT:
                 raise StoreBusyError(
-                    f"Others have been refreshing {args.conn_id!r} for {waited:.0f} s. Repeat it."
+                    f"Other processes have been refreshing {args.conn_id!r} for {waited:.0f} s. Repeat the command."
                 )
-            tell(
-                f"Somebody else is refreshing, or TikTok needs a pause: going on in {outcome.retry_in:.0f} s."
+            report(
+                f"Another process is refreshing, or TikTok needs a pause: trying again in {outcome.retry_in:.0f} s."
             )
             time.sleep(outcome.retry_in)
             waited += outcome.retry_in
@@ -54,16 +54,16 @@ def tiktok_refresh(args: Namespace) -> None:
 
 @command()
 def tiktok_disconnect(args: Namespace) -> None:
-    """Take the access away and wipe the tokens."""
+    """Revoke the access and wipe the tokens."""
     done = finish(AccountService().disconnect(args.conn_id, actor=getuser()))
     print_rows([asdict(done)], args.output)
     if done.initial_tokens_remains:
-        tell(
+        report(
             f"Delete the tokens from connection {args.conn_id!r} where it is defined; the store cannot reach them."
         )
     if not done.revoked:
         raise SystemExit(
-            "TikTok did not take the access away. The owner of the account removes the app in TikTok's settings."
+            "TikTok did not revoke the access. The owner of the account removes the app in TikTok's settings."
         )
 
 
@@ -77,28 +77,28 @@ def tiktok_prune(args: Namespace) -> None:
 @command()
 def tiktok_posts(args: Namespace) -> None:
     """List the posts on record."""
-    print_rows(settling.posts(args), args.output)
+    print_rows(post_commands.posts(args), args.output)
 
 
 @command()
 def tiktok_resolve(args: Namespace) -> None:
-    """Settle an uncertain post."""
-    print_rows([settling.resolve(args)], args.output)
+    """Decide an uncertain post."""
+    print_rows([post_commands.resolve(args)], args.output)
 
 
 @command()
 def tiktok_forget(args: Namespace) -> None:
     """Delete the record of a post."""
-    print_rows([settling.forget(args)], args.output)
+    print_rows([post_commands.forget(args)], args.output)
 
 
 @command(check_db=False)
 def tiktok_doctor(args: Namespace) -> None:
-    """Examine the installation."""
+    """Check the installation."""
     conn_ids = [args.conn_id] if args.conn_id else _known_conn_ids()
-    violations = examine_installation(conn_ids, args.redirect_uri)
-    print_rows([asdict(violation) for violation in violations], args.output)
-    if any(violation.failed for violation in violations):
+    findings = examine_installation(conn_ids, args.redirect_uri)
+    print_rows([asdict(finding) for finding in findings], args.output)
+    if any(finding.failed for finding in findings):
         raise SystemExit(1)
 
 
@@ -106,5 +106,5 @@ def _known_conn_ids() -> Sequence[str]:
     try:
         return [account.conn_id for account in finish(AccountService().accounts())]
     except (StoreBusyError, StoreNotReadyError):
-        # The check of the tables says so.
+        # The check of the tables reports it.
         return ()

@@ -13,8 +13,8 @@ from airflow.utils.platform import getuser
 from tiktok_provider.api.oauth import TokenResponse
 from tiktok_provider.api.redirect_uri import platform_of, with_port
 from tiktok_provider.cli.redirect_server import RedirectServer
-from tiktok_provider.cli.terminal import finish, tell
-from tiktok_provider.cli.user_connection import account_in, find_or_draft
+from tiktok_provider.cli.terminal import finish, report
+from tiktok_provider.cli.user_connection import find_or_draft
 from tiktok_provider.connect.authorization import AuthorizationRequest, ConsentError
 from tiktok_provider.connect.flow import exchanged, other_account, unknown_account, username_of, with_open_id
 from tiktok_provider.database.accounts.service import AccountService
@@ -26,63 +26,61 @@ _PASTE_PORT = 8400
 
 
 def connect(args: Namespace) -> dict[str, Any]:
-    """Lead a person through the consent and keep the tokens; return what is told of the account.
+    """Lead a person through the consent and store the tokens; return the row to print.
 
     :param args: of ``airflow tiktok connect``.
     :raises TikTokError: with the sentence to print. Nothing is stored then.
     """
     is_desktop = platform_of(args.redirect_uri) == "desktop"
-    connection, is_new = find_or_draft(args)
-    account = account_in(connection)
+    account, draft = find_or_draft(args)
     known = _known_open_id(args.conn_id)
     listens = is_desktop and args.redirect_uri.startswith("http:") and not args.paste
     with _redirects(args.redirect_uri, listens=listens) as (redirect_uri, wait):
         attempt = AuthorizationRequest(redirect_uri)
         _show(
             attempt.page(account, args.scopes, switch_account=args.switch_account),
-            # Who pastes has the browser elsewhere.
+            # With --paste the browser is on another machine.
             browse=not (args.no_browser or args.paste),
         )
         code = wait(attempt)
-    tokens = finish(exchanged(account, code, attempt, actor=getuser(), report=tell))
-    tokens = with_open_id(account, tokens, report=tell)
+    tokens = finish(exchanged(account, code, attempt, actor=getuser(), report=report))
+    tokens = with_open_id(account, tokens, report=report)
     if known and tokens.open_id != known and not args.switch_account:
         raise other_account(args.conn_id) if tokens.open_id else unknown_account(args.conn_id)
-    username = username_of(account, tokens, report=tell)
-    draft = connection if is_new else None
+    username = username_of(account, tokens, report=report)
     state = finish(
         AccountService().connect(args.conn_id, tokens, actor=getuser(), username=username, draft=draft)
     )
     _warn_of_missing_scopes(args.scopes, tokens)
-    return {**asdict(state), "username": username, "made_connection": is_new}
+    return {**asdict(state), "username": username, "made_connection": draft is not None}
 
 
 @contextmanager
 def _redirects(
     redirect_uri: str, *, listens: bool
 ) -> Iterator[tuple[str, Callable[[AuthorizationRequest], str]]]:
-    """Yield the redirect URI of this attempt, and what waits for the code."""
+    """Yield the redirect URI of this attempt, and a function that waits for the code."""
     if not listens:
         yield with_port(redirect_uri, _PASTE_PORT), _pasted
         return
-    with RedirectServer(redirect_uri) as catcher:
-        yield catcher.redirect_uri, lambda attempt: catcher.wait(attempt.code_in, PATIENCE)
+    with RedirectServer(redirect_uri) as server:
+        yield server.redirect_uri, lambda attempt: server.wait(attempt.code_in, PATIENCE)
 
 
 def _show(page: str, *, browse: bool) -> None:
-    tell(f"The owner of the TikTok account opens this address and consents:\n\n{page}\n")
+    report(f"The owner of the TikTok account opens this address and consents:\n\n{page}\n")
     if browse:
         webbrowser.open(page)
 
 
 def _pasted(attempt: AuthorizationRequest) -> str:
-    tell(
+    report(
         f"TikTok then leads to {attempt.redirect_uri}, which need not load. Copy its whole address from the browser,"
         " paste it here and press Enter:"
     )
     line = sys.stdin.readline()
     if not line.strip():
-        raise ConsentError("No address was pasted. Begin anew.")
+        raise ConsentError("No address was pasted. Begin again.")
     return attempt.code_in(line)
 
 
@@ -93,4 +91,4 @@ def _known_open_id(conn_id: str) -> str:
 
 def _warn_of_missing_scopes(wanted: list[str], tokens: TokenResponse) -> None:
     if missing := sorted(set(wanted) - set(tokens.scope.split(","))):
-        tell(f"Not granted: {', '.join(missing)}. Connect again to grant it.")
+        report(f"Not granted: {', '.join(missing)}. Connect again to grant it.")

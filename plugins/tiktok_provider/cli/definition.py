@@ -1,4 +1,7 @@
-"""What Airflow's command line is told. It loads at every ``airflow`` call, so it imports nothing of ours."""
+"""The commands and their arguments, for Airflow's command line.
+
+It loads at every ``airflow`` call, so it imports nothing of this provider.
+"""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -26,7 +29,7 @@ POST_STATES = ("claimed", "intended", "uploading", "finishing", "out", "inbox", 
 class _EitherOf(Arg):
     """Options of which exactly one must be given.
 
-    :param options: the flag of each, and what argparse is told of it.
+    :param options: the flag of each, and its keywords for argparse.
     """
 
     def __init__(self, **options: dict[str, Any]) -> None:
@@ -52,7 +55,7 @@ _REDIRECT_URI = Arg(
 )
 _CLIENT_KEY = Arg(
     ("--client-key",),
-    help="Client key of the TikTok app, if the connection is not there yet. Its client secret is asked for, or taken"
+    help="Client key of the TikTok app, if the connection is not there yet. Its Client secret is asked for, or read"
     " from the environment variable TIKTOK_CLIENT_SECRET",
 )
 _HOST = Arg(
@@ -63,7 +66,7 @@ _SCOPES = Arg(
     ("--scopes",),
     type=string_list_type,
     default=SCOPES,
-    help="What to ask the owner of the account for, divided by commas; the app must be approved for all of it"
+    help="Scopes to ask the owner of the account for, separated by commas; the app must be approved for all of it"
     " (default: %(default)s)",
 )
 _PASTE = Arg(
@@ -76,10 +79,12 @@ _NO_BROWSER = Arg(("--no-browser",), action="store_true", help="Print the addres
 _SWITCH_ACCOUNT = Arg(
     ("--switch-account",),
     action="store_true",
-    help="Let the connection go over to another TikTok account, and let TikTok ask which one",
+    help="Let the connection change to another TikTok account, and let TikTok ask which one",
 )
 
-_POST_KEY = Arg(("post_key",), help="Key of the post, as airflow tiktok posts lists it")
+_POST_KEY = Arg(
+    ("post_key",), help="Post key (the idempotency key of the post), as airflow tiktok posts lists it"
+)
 _STATE = Arg(("--state",), choices=POST_STATES, help="Posts in this state only")
 _OF_CONN_ID = Arg(("--conn-id",), help="Posts of this connection only")
 _LIMIT = Arg(
@@ -121,7 +126,7 @@ def get_tiktok_cli_commands() -> list[CLICommand]:
         "Connect a TikTok account",
         *(_CONN_ID, _CLIENT_KEY, _HOST, _AUTHORIZE_URL, _SCOPES),
         *(_REDIRECT_URI, _PASTE, _NO_BROWSER, _SWITCH_ACCOUNT),
-        description="Lead the owner of a TikTok account through TikTok's consent page and keep the tokens. Makes the"
+        description="Lead the owner of a TikTok account through TikTok's consent page and store the tokens. Makes the"
         " connection if it is not there.",
     )
     doctor = _command(
@@ -132,12 +137,12 @@ def get_tiktok_cli_commands() -> list[CLICommand]:
     )
     rest = (
         _command("accounts", "List the accounts and how they are doing"),
-        _command("refresh", "Get a new token set of an account from TikTok now", _CONN_ID),
+        _command("refresh", "Get new tokens of an account from TikTok now", _CONN_ID),
         _command(
             "disconnect",
-            "Take the app's access to an account away at TikTok, and wipe its tokens",
+            "Revoke the app's access to an account at TikTok, and wipe its tokens",
             _CONN_ID,
-            description="Ends with 1 if TikTok did not take the access away; the tokens are wiped in any case.",
+            description="Ends with 1 if TikTok did not revoke the access; the tokens are wiped in any case.",
         ),
         _command("prune", "Delete what the store no longer needs"),
     )
@@ -145,7 +150,7 @@ def get_tiktok_cli_commands() -> list[CLICommand]:
         _command("posts", "List the posts on record, the last changed first", _STATE, _OF_CONN_ID, _LIMIT),
         _command(
             "resolve",
-            "Settle an uncertain post by what you see on TikTok",
+            "Decide an uncertain post by what you see on TikTok",
             *(_CONN_ID, _POST_KEY, _SEEN),
             description="Look at the account first, at its drafts and private posts, too: after --not-posted the next"
             " run of the task posts.",
@@ -160,7 +165,7 @@ def get_tiktok_cli_commands() -> list[CLICommand]:
     return [
         GroupCommand(
             name="tiktok",
-            help="Connect TikTok accounts, look after them and their posts",
+            help="Connect TikTok accounts, check them and their posts",
             subcommands=(connect, *rest, *posts, doctor),
         )
     ]

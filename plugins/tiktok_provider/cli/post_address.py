@@ -1,4 +1,4 @@
-"""Which post a person means, from what they have copied from TikTok."""
+"""The post that a person means, from an address or an id that they copied from TikTok."""
 
 import re
 from urllib.parse import urlsplit
@@ -42,7 +42,7 @@ def post_in(copied: str, record: PostRecord) -> tuple[str, str | None]:
 
 
 def _page(copied: str, *, own_site: str) -> tuple[str, re.Match[str]]:
-    """Split the address of a post's page into the site and the rest; what is behind a ``?`` is left away."""
+    """Split the address of a post's page into the site and the rest; the query is dropped."""
     try:
         parts = urlsplit(copied if "//" in copied else f"https://{copied}")
     except ValueError:

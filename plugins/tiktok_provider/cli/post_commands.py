@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from airflow.utils.platform import getuser
 
 from tiktok_provider.cli.post_address import post_in
-from tiktok_provider.cli.terminal import finish, tell
+from tiktok_provider.cli.terminal import finish, report
 from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.exceptions import TikTokError
-from tiktok_provider.store.errors import PostStateError
+from tiktok_provider.store.errors import no_record
 from tiktok_provider.store.posts import PostRecord, PostState
 
 Row = Mapping[str, object]
@@ -19,11 +19,11 @@ _WHAT_REMAINS = {
     PostState.OUT: "On TikTok it stays out{link}: the next run of its task posts it a second time.",
     PostState.IN_INBOX: "It stays in the creator's inbox: the next run of its task sends it a second time.",
 }
-_TOLD = (
+_COLUMNS = (
     *("conn_id", "username", "post_key", "kind", "source", "state", "attempt", "publish_id"),
     *("post_ids", "post_url", "created_at", "updated_at", "fail_reason", "resolved_by"),
 )
-# Refused without a question; the store says why.
+# Refused without a question; the store's error says why.
 _NEVER_FORGOTTEN = (PostState.UNCERTAIN, PostState.FINISHING)
 
 
@@ -37,12 +37,12 @@ def posts(args: Namespace) -> Sequence[Row]:
     # One more, to know whether there are more.
     found = finish(PostService().posts(conn_id=args.conn_id, state=state, limit=args.limit + 1))
     if len(found) > args.limit:
-        tell(f"These are the last {args.limit} only: raise --limit for more.")
+        report(f"These are the last {args.limit} only: raise --limit for more.")
     return [row(record, args.output) for record in found[: args.limit]]
 
 
 def resolve(args: Namespace) -> Row:
-    """Settle an uncertain post by what a person has seen, and tell what comes next.
+    """Decide an uncertain post by what a person has seen, and report what comes next.
 
     :raises PostAddressError: what is behind ``--posted`` is no post of this account.
     :raises PostStateError: the post is not uncertain, or not on record.
@@ -60,8 +60,8 @@ def resolve(args: Namespace) -> Row:
         post_url=post_url,
     )
     record = finish(work)
-    comes_next = "posts it anew" if args.not_posted else "returns this post and sends nothing"
-    tell(f"Clear {_task(record)} now: it {comes_next}.")
+    comes_next = "posts it again" if args.not_posted else "returns this post and sends nothing"
+    report(f"Clear {_task(record)} now: it {comes_next}.")
     return row(record, args.output)
 
 
@@ -76,7 +76,7 @@ def forget(args: Namespace) -> Row:
     if record.state not in _NEVER_FORGOTTEN:
         link = f" ({record.post_url})" if record.post_url else ""
         remains = _WHAT_REMAINS.get(record.state, "The next run of its task posts it.")
-        tell(
+        report(
             f"Post {record.post_key!r} of {_account(record)} is '{record.state}'. {remains.format(link=link)}"
         )
         if not args.yes:
@@ -86,16 +86,16 @@ def forget(args: Namespace) -> Row:
 
 
 def row(record: PostRecord, output: str) -> Row:
-    """Return what is told of a post: all of it to programs, one line to pipes, few columns to terminals."""
+    """Return the columns of a post: all for programs, one line for pipes, few for terminals."""
     if output == "table":
         return _block(record)
     return _line(record) if output == "plain" else _full(record)
 
 
 def _full(record: PostRecord) -> Row:
-    told = {name: getattr(record, name) for name in _TOLD}
+    columns = {name: getattr(record, name) for name in _COLUMNS}
     origin = {name: record.origin.get(name, "") for name in ("dag_id", "run", "task_id", "map_index")}
-    return {**told, **origin}
+    return {**columns, **origin}
 
 
 def _line(record: PostRecord) -> Row:
@@ -114,14 +114,14 @@ def _line(record: PostRecord) -> Row:
 
 def _block(record: PostRecord) -> Row:
     """Few columns, so that keys, ids and links stay whole, to be copied, on a terminal of 145 characters."""
-    settled = f"settled by {record.resolved_by}" if record.resolved_by else ""
+    resolved = f"resolved by {record.resolved_by}" if record.resolved_by else ""
     columns = {
         "post": (_account(record), record.post_key),
         "from": _origin(record.origin),
         "state": (
             record.state,
             f"attempt {record.attempt}",
-            settled,
+            resolved,
             f"{record.updated_at:%Y-%m-%d %H:%M:%S} UTC",
         ),
         "at_tiktok": (record.publish_id, record.post_url or ", ".join(record.post_ids), record.fail_reason),
@@ -132,24 +132,21 @@ def _block(record: PostRecord) -> Row:
 def _look(store: PostService, args: Namespace) -> PostRecord:
     record = finish(store.look(args.conn_id, args.post_key))
     if record is None:
-        raise PostStateError(
-            f"There is no record of a post {args.post_key!r} of connection {args.conn_id!r}: airflow tiktok posts"
-            " lists all."
-        )
+        raise no_record(args.conn_id, args.post_key)
     return record
 
 
 def _ask() -> None:
-    tell("Forget it? Type y and press Enter:")
+    report("Forget it? Type y and press Enter:")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise NotConfirmedError("Nothing was forgotten.")
 
 
 def _refuse_changes(seen: PostRecord, found: PostRecord) -> None:
-    """What was out meanwhile would be posted twice."""
+    """Refuse to delete a record that has changed: a post that came out meanwhile would be posted twice."""
     if (seen.generation, seen.state) != (found.generation, found.state):
         raise NotConfirmedError(
-            f"A task has taken the post up meanwhile, it is '{found.state}' now. Nothing was forgotten: begin anew."
+            f"A task has claimed the post meanwhile, it is '{found.state}' now. Nothing was forgotten: begin again."
         )
 
 

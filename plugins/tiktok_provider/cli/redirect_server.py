@@ -1,4 +1,4 @@
-"""Catches TikTok's redirect on a port of this machine."""
+"""Receives TikTok's redirect on a port of this machine."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -56,7 +56,9 @@ class RedirectServer:
         try:
             outcome = self._server.outcomes.get(timeout=seconds)
         except Empty:
-            raise ConsentError(f"TikTok did not lead back here within {seconds:.0f} s. Begin anew.") from None
+            raise ConsentError(
+                f"TikTok did not lead back here within {seconds:.0f} s. Begin again."
+            ) from None
         finally:
             self._server.shutdown()
             thread.join()
@@ -89,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        """Answer the browser, then hand over what it brought."""
+        """Answer the browser, then hand over the code or the error."""
         if urlsplit(self.path).path != self.server.path:
             self._answer(HTTPStatus.NOT_FOUND, "There is nothing here.")
             return
@@ -107,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
                 HTTPStatus.OK, "Airflow has TikTok's answer. Close this page and go back to the terminal."
             )
         finally:
-            # Last, for the command may end with it, but in any case: a code works once and does not come again.
+            # Last, because the command may end with it, but in any case: a code works once and is not sent again.
             self.server.outcomes.put(outcome)
 
     def _answer(self, status: HTTPStatus, sentence: str) -> None:

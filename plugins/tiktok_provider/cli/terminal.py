@@ -1,4 +1,4 @@
-"""How commands talk: data to standard output, all else to standard error."""
+"""How commands print: data to standard output, all else to standard error."""
 
 import functools
 import os
@@ -7,6 +7,7 @@ from argparse import Namespace
 from asyncio import run
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from airflow.utils.cli import action_cli, suppress_logs_and_warning
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 from rich.markup import escape
 
-from tiktok_provider.database.accounts.warning import heard_by
+from tiktok_provider.database.accounts.service import report_warning
 from tiktok_provider.exceptions import TikTokError
 
 T = TypeVar("T")
@@ -34,11 +35,13 @@ def command(*, check_db: bool = True) -> Callable[[Command], Command]:
         def explained(args: Namespace) -> None:
             # As in Airflow's own commands: Connections are read from the database too.
             os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+            warnings = report_warning.set(report)
             try:
-                with heard_by(tell):
-                    function(args)
+                function(args)
             except TikTokError as error:
                 raise SystemExit(str(error)) from None
+            finally:
+                report_warning.reset(warnings)
 
         quiet = suppress_logs_and_warning(providers_configuration_loaded(explained))
         decorated: Command = action_cli(check_db=check_db)(quiet)
@@ -47,8 +50,8 @@ def command(*, check_db: bool = True) -> Callable[[Command], Command]:
     return decorate
 
 
-def tell(text: str) -> None:
-    """Say something to the person at the terminal."""
+def report(text: str) -> None:
+    """Print a sentence for the person at the terminal."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
@@ -69,9 +72,9 @@ def print_rows(rows: Sequence[Mapping[str, object]], output: str) -> None:
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Run something to its end even if Ctrl-C is pressed meanwhile: what TikTok answers must not be lost."""
+    """Run work to its end even if Ctrl-C is pressed meanwhile: what TikTok answers must not be lost."""
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(run, work).result()
+        return thread.submit(copy_context().run, run, work).result()
 
 
 def _shown(row: Mapping[str, object], output: str) -> dict[str, object]:

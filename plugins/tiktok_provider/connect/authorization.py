@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tiktok_provider.api.oauth import authorize_url, new_code_verifier
 from tiktok_provider.exceptions import Actor, TikTokError
-from tiktok_provider.hooks.connection import Account
+from tiktok_provider.store.connection import Account
 
 
 class ConsentError(TikTokError):
@@ -23,7 +23,7 @@ class ForeignRedirectError(ConsentError):
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """What binds a redirect to the person who began.
+    """The state and the verifier that bind a redirect to the person who began.
 
     :param redirect_uri: with the port in it.
     """
@@ -53,9 +53,9 @@ class AuthorizationRequest:
         """
         values = _values_in(redirect)
         state, error = values.get("state", ""), values.get("error")
-        # Bytes: the comparison takes no other texts, and what is pasted may hold any.
+        # Bytes: compare_digest takes ASCII texts only, and a pasted text may hold any character.
         is_ours = hmac.compare_digest(state.encode(errors="replace"), self.state.encode())
-        # TikTok does not promise the state beside an error; whoever forges one ends nothing but this attempt.
+        # TikTok does not promise the state beside an error; a forged one ends nothing but this attempt.
         if not is_ours and (state or not error):
             raise ForeignRedirectError(
                 "This is not the answer to this attempt: its state differs. Open the address above, and no older one."
@@ -63,7 +63,7 @@ class AuthorizationRequest:
         if error:
             raise ConsentError(_refusal(error, values.get("error_description", "")))
         if not values.get("code"):
-            raise ConsentError("TikTok's answer has no code. Begin anew.")
+            raise ConsentError("TikTok's answer has no code. Begin again.")
         return values["code"]
 
 
@@ -77,7 +77,7 @@ def _values_in(address: str) -> dict[str, str]:
 
 
 def _refusal(error: str, description: str) -> str:
-    """Whoever forges a redirect chooses these words, so nothing in them may steer the terminal."""
+    """Return the sentence for a refusal. A forged redirect may hold any words, so none may steer the terminal."""
     error, description = (
         "".join(sign for sign in text if sign.isprintable()) for text in (error, description)
     )

@@ -13,12 +13,12 @@ from tiktok_provider.connect.authorization import AuthorizationRequest, ConsentE
 from tiktok_provider.database.accounts.service import AccountService
 from tiktok_provider.database.accounts.token_endpoint import call_tiktok
 from tiktok_provider.exceptions import TikTokError
-from tiktok_provider.hooks.connection import Account
 from tiktok_provider.security.masking import mask
 from tiktok_provider.security.redaction import redact
+from tiktok_provider.store.connection import Account
 
 T = TypeVar("T")
-# Says something to the person who connects the account.
+# Prints a sentence for the person who connects the account.
 Report = Callable[[str], object]
 
 
@@ -38,22 +38,22 @@ async def exchanged(
         tokens = await call_tiktok(account.base_url, call)
     except TikTokError as error:
         redact(error, account.client_secret, code, attempt.verifier)
-        await _noted(account.conn_id, error, actor, report)
+        await _audit_refusal(account.conn_id, error, actor, report)
         raise
     mask(tokens.access_token, tokens.refresh_token)
     return tokens
 
 
-async def _noted(conn_id: str, error: TikTokError, actor: str, report: Report) -> None:
-    """Write a refusal to the audit log; where that fails, the refusal itself still is what the person must know."""
+async def _audit_refusal(conn_id: str, error: TikTokError, actor: str, report: Report) -> None:
+    """Write a refusal to the audit log; if that fails, the refusal itself is still raised for the person."""
     try:
         await AccountService().note_refused_connect(conn_id, error, actor=actor)
     except TikTokError as fault:
-        report(f"The audit log could not be told: {fault}")
+        report(f"The audit log could not be written: {fault}")
 
 
 def with_open_id(account: Account, tokens: TokenResponse, *, report: Report) -> TokenResponse:
-    """Ask whose tokens these are if TikTok's answer does not say so."""
+    """Ask TikTok whose tokens these are if its answer does not say so."""
     if tokens.open_id or "user.info.basic" not in tokens.scope.split(","):
         return tokens
     try:
@@ -89,14 +89,14 @@ def other_account(conn_id: str) -> ConsentError:
     """Return the error of a consent by another TikTok account than the Connection's."""
     return ConsentError(
         f"Connection {conn_id!r} belongs to another TikTok account than the one that has consented, so it stays as"
-        " it is. Log out of TikTok in the browser and begin anew, or use --switch-account if the connection shall go"
-        " over to the other account."
+        " it is. Log out of TikTok in the browser and begin again, or use --switch-account if the connection is to"
+        " change to the other account."
     )
 
 
 def unknown_account(conn_id: str) -> ConsentError:
-    """Return the error of a consent of which TikTok does not say whose it is."""
+    """Return the error of a consent for which TikTok names no account."""
     return ConsentError(
-        f"TikTok did not say which account has consented, so connection {conn_id!r} stays as it is. Begin anew with"
+        f"TikTok did not say which account has consented, so connection {conn_id!r} stays as it is. Begin again with"
         " the scope user.info.basic, or use --switch-account if you are sure that it is the right one."
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 from tiktok_provider.database.services import Services
@@ -17,7 +18,8 @@ class InProcessStore(Store):
     def run(self, request: StoreRequest[T]) -> T:
         """Ask the store in a thread: the caller may sit on an event loop, as in a notebook."""
         with ThreadPoolExecutor(max_workers=1) as thread:
-            return thread.submit(lambda: asyncio.run(Services().answer(self.conn_id, request))).result()
+            answer = Services().answer(self.conn_id, request)
+            return thread.submit(copy_context().run, asyncio.run, answer).result()
 
 
 class AsyncInProcessStore(AsyncStore):

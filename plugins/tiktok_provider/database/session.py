@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from tiktok_provider.database.tables import Base
-from tiktok_provider.store.errors import ConflictError, StoreBusyError, StoreNotReadyError
+from tiktok_provider.store.errors import ConflictError, StoreBusyError, tables_missing
 
 T = TypeVar("T")
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-# A change loses against another one at most as often as others win, which a lease makes rare.
+# A change fails only when another one succeeds, and leases make simultaneous changes rare.
 _MAX_TRIES = 10
 
 
@@ -44,23 +44,23 @@ def transaction() -> Iterator[Session]:
     """Open a transaction; it ends with the block. No network call may happen within.
 
     :raises StoreNotReadyError: the tables are missing or of another version.
-    :raises ConflictError: somebody else changed or inserted the same row first.
+    :raises ConflictError: another process changed or inserted the same row first.
     :raises StoreBusyError: the database is locked or away.
     """
     try:
         with create_session(scoped=False) as session:
             yield session
     except StaleDataError:
-        raise ConflictError("Somebody else changed the account at the same time.") from None
+        raise ConflictError("Another process changed the account at the same time.") from None
     except (DBAPIError, PoolTimeoutError) as error:
         raise _translated(error) from None
 
 
 def change(step: Callable[[Session], T]) -> T:
-    """Run a step in a transaction, again from the start each time that somebody else was faster.
+    """Run a step in a transaction, again from the start each time that another process was faster.
 
     :param step: reads, decides and writes; it must not act on anything but the session.
-    :raises StoreBusyError: others were faster ten times, or the database is away.
+    :raises StoreBusyError: other processes were faster ten times, or the database is away.
     """
     for tries_left in reversed(range(_MAX_TRIES)):
         try:
@@ -73,7 +73,7 @@ def change(step: Callable[[Session], T]) -> T:
 
 
 def audit(session: Session, event: str, *, actor: str, **facts: str | int | None) -> None:
-    """Add an entry to Airflow's audit log, in the same transaction as what it tells of.
+    """Add an entry to Airflow's audit log, in the same transaction as the change that it reports.
 
     :param event: ``tiktok_...``, at most 60 characters.
     :param actor: who did it.
@@ -84,14 +84,11 @@ def audit(session: Session, event: str, *, actor: str, **facts: str | int | None
 
 
 def _translated(error: DBAPIError | PoolTimeoutError) -> Exception:
-    """Tell what a failure of the database means; its own text repeats parameters, so it goes no further."""
+    """Return the error that a failure of the database means; the database's own text repeats parameters."""
     if isinstance(error, IntegrityError):
-        return ConflictError("Somebody else inserted the same row at the same time.")
+        return ConflictError("Another process inserted the same row at the same time.")
     if not _migrated():
-        return StoreNotReadyError(
-            "The tables of the TikTok provider are missing in Airflow's metadata database, or are of another"
-            " version. Whoever runs Airflow runs: airflow db migrate"
-        )
+        return tables_missing()
     if isinstance(error, OperationalError | PoolTimeoutError):
         return StoreBusyError(f"Airflow's metadata database is locked or away ({type(error).__name__}).")
     error.hide_parameters = True

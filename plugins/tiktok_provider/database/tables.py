@@ -16,15 +16,15 @@ class Base(DeclarativeBase):
 
 
 class AccountRecord(Base):
-    """One account: what is known of its token set, and who may refresh it. Never a token.
+    """One account: what is known of its tokens, and which process may refresh them. Never a token.
 
     :param version: grows with every change; a change of an older version is refused by the database.
-    :param generation: grows with every token set; the set itself is in the Connection ``<conn_id>.tokens``.
-    :param settled_generation: the last one that a person made by connecting or disconnecting.
-    :param initial_tokens_hashes: of the first sets that were seen in the user's Connection, divided by spaces.
-    :param access_expires_at: None if there is no token set.
-    :param lease_holder: who is refreshing, None if nobody is.
-    :param closed_until: when the lease ends; without a holder, when the next refresh may begin after a failure.
+    :param generation: grows with every refresh or connect; the tokens are in the Connection ``<conn_id>.tokens``.
+    :param manual_generation: the last one that a person made by connecting or disconnecting.
+    :param initial_tokens_hashes: of the initial tokens that were seen in the user's Connection, separated by spaces.
+    :param access_expires_at: None if there are no tokens.
+    :param lease_holder: of the refresh under way; None if there is none.
+    :param busy_until: no other refresh may begin before: the end of the lease, or of the pause after a failure.
     :param contested_until: until then an ``invalid_grant`` is suspect.
     :param dead_at: when TikTok refused the refresh token for good.
     """
@@ -34,7 +34,7 @@ class AccountRecord(Base):
     conn_id: Mapped[str] = mapped_column(String(250), primary_key=True)
     version: Mapped[int] = mapped_column()
     generation: Mapped[int] = mapped_column(default=0)
-    settled_generation: Mapped[int] = mapped_column(default=0)
+    manual_generation: Mapped[int] = mapped_column(default=0)
     initial_tokens_hashes: Mapped[str] = mapped_column(Text, default="")
     access_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     refresh_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -42,7 +42,7 @@ class AccountRecord(Base):
     username: Mapped[str] = mapped_column(String(250), default="")
     scope: Mapped[str] = mapped_column(Text, default="")
     lease_holder: Mapped[str | None] = mapped_column(String(36))
-    closed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    busy_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     contested_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     refreshed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     dead_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -9,21 +9,22 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# One, for it shares Python's lock with Airflow's heartbeats: a burst of callers waits in line here, where
-# transactions are short. And none of the thread pool that the heartbeats themselves need.
+# One, because it shares Python's lock with Airflow's heartbeats: a burst of callers queues here, where transactions
+# are short. And not from the event loop's own thread pool, which the heartbeats need.
 _POOL = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tiktok-store")
 
-# Whom to believe is looked up before anything is believed: a slow secrets backend holds up no store for strangers.
+# Connections of callers that have not authenticated yet are looked up apart: a slow secrets backend must not make the
+# store wait for strangers.
 _LOOKUPS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tiktok-lookup")
 
 
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:
-    """Run a blocking function without holding up the event loop; it sees the caller's context variables."""
+    """Run a blocking function without blocking the event loop; it sees the caller's context variables."""
     return await _run_in(_POOL, function, *arguments)
 
 
 async def in_lookup_thread(function: Callable[..., T], *arguments: object) -> T:
-    """Run a lookup for a caller that has proved nothing yet; see ``in_thread``."""
+    """Run a lookup for a caller that has not authenticated yet; see ``in_thread``."""
     return await _run_in(_LOOKUPS, function, *arguments)
 
 

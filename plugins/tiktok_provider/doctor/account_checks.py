@@ -7,12 +7,12 @@ from types import TracebackType
 from typing import Self
 
 from tiktok_provider.api.redirect_uri import platform_of
-from tiktok_provider.doctor.checks import Check, ConcernError
+from tiktok_provider.doctor.checks import Check, CheckWarningError
 from tiktok_provider.exceptions import ConnectionSettingsError
 from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.store.client import HttpStore
-from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError
+from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError, connect_again_before
 from tiktok_provider.store.token_sets import EXPIRING, TokenState
 
 _PUBLISHING = ("video.publish", "video.upload")
@@ -63,26 +63,25 @@ def client_secret(account: ExaminedAccount) -> str:
 
 def same_connection(account: ExaminedAccount) -> str:
     """Does the API server read the same Connection? It proves requests with the client secret."""
-    # What it says of the account comes after the proof; the next check asks for it.
-    told_after_proof = (AccountNotConnectedError, AccountDeadError)
-    with HttpStore(account.conn_id, account.hook.account.client_secret) as store, suppress(*told_after_proof):
+    # These come after the proof; the next check reports them.
+    after_proof = (AccountNotConnectedError, AccountDeadError)
+    with HttpStore(account.conn_id, account.hook.account.client_secret) as store, suppress(*after_proof):
         store.look()
     return "The API server reads the same connection."
 
 
 def tokens(account: ExaminedAccount) -> str:
-    """Is there a token set?"""
+    """Are there tokens?"""
     state = account.state
-    return f"Token set {state.generation}; its access token ends on {_day(state.access_expires_at)}."
+    return f"Generation {state.generation}; the access token ends on {_day(state.access_expires_at)}."
 
 
 def consent_end(account: ExaminedAccount) -> str:
     """How long will the account live without a person?"""
     end = account.state.refresh_expires_at
     if end - datetime.now(UTC) < EXPIRING:
-        raise ConcernError(
-            f"The refresh token ends on {_day(end)}. The owner of the account connects it again before:"
-            f" airflow tiktok connect {account.conn_id}"
+        raise CheckWarningError(
+            f"The refresh token ends on {_day(end)}. {connect_again_before(account.conn_id)}"
         )
     return f"The account lives until {_day(end)} without a person."
 
@@ -97,7 +96,7 @@ def scopes(account: ExaminedAccount) -> str:
             f" grants it: airflow tiktok connect {account.conn_id}"
         )
     if "video.publish" in missing and granted:
-        raise ConcernError(f"video.publish was not granted: drafts only. Granted: {', '.join(granted)}.")
+        raise CheckWarningError(f"video.publish was not granted: drafts only. Granted: {', '.join(granted)}.")
     return f"Granted: {', '.join(granted) or 'unknown'}."
 
 

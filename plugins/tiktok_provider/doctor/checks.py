@@ -1,4 +1,4 @@
-"""What a check finds, and how checks are run one after the other."""
+"""What a check finds, and how checks run in order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of what the doctor says.
+    """One line of the doctor's report.
 
     :param conn_id: the account that was checked; empty if it is about no single one.
     :param detail: what was found, or what to do. Never a secret.
@@ -34,20 +34,20 @@ class Finding:
 
     @property
     def failed(self) -> bool:
-        """Whether what depends on it need not be looked at."""
+        """Whether checks that need this one are skipped."""
         return self.result in (Result.WRONG, Result.SKIPPED)
 
 
-class ConcernError(TikTokError):
+class CheckWarningError(TikTokError):
     """Something that works now and will not for long, or not for everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[S]):
-    """One thing to look at.
+    """One check.
 
-    :param run: returns what was found; raises ``ConcernError``, or another ``TikTokError`` that says what
-        to do. Any other error is told by its kind.
+    :param run: returns what was found; raises ``CheckWarningError``, or another ``TikTokError`` that says what
+        to do. Of any other error only the type is reported.
     :param needs: names of checks that must not have failed before.
     """
 
@@ -59,7 +59,7 @@ class Check(Generic[S]):
 def examine(
     checks: Sequence[Check[S]], subject: S, conn_id: str = "", before: Sequence[Finding] = ()
 ) -> Iterator[Finding]:
-    """Run checks in order; what needs a check that has failed is skipped.
+    """Run checks in order; a check that needs a failed one is skipped.
 
     :param before: what earlier examinations found.
     """
@@ -73,11 +73,11 @@ def examine(
 
 def _run(check: Check[S], subject: S, failed: set[str]) -> tuple[Result, str]:
     if missing := [name for name in check.needs if name in failed]:
-        return Result.SKIPPED, f"First settle: {', '.join(missing)}."
+        return Result.SKIPPED, f"Mend this first: {', '.join(missing)}."
     try:
         return Result.OK, check.run(subject)
-    except ConcernError as concern:
-        return Result.WARNING, str(concern)
+    except CheckWarningError as warning:
+        return Result.WARNING, str(warning)
     except TikTokError as error:
         return Result.WRONG, str(error)
     except Exception as error:

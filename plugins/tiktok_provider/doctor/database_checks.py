@@ -11,9 +11,9 @@ from sqlalchemy import select
 from tiktok_provider.database.accounts.connections import undecryptable_conn_ids
 from tiktok_provider.database.session import TikTokDBManager, transaction
 from tiktok_provider.database.tables import Base
-from tiktok_provider.doctor.checks import Check, ConcernError
+from tiktok_provider.doctor.checks import Check, CheckWarningError
 from tiktok_provider.exceptions import ConnectionSettingsError
-from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError
+from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError, tables_missing
 
 
 class TriggererDownError(ConnectionSettingsError):
@@ -25,10 +25,7 @@ def tables(_: None) -> str:
     with transaction() as session:
         manager: BaseDBManager = TikTokDBManager(session)  # type: ignore[no-untyped-call]
         if not manager.check_migration():
-            raise StoreNotReadyError(
-                "The tables of the TikTok provider are missing or of another version. Whoever runs Airflow runs:"
-                " airflow db migrate"
-            )
+            raise tables_missing()
         for table in Base.metadata.sorted_tables:
             session.execute(select(table).limit(1))
     return "The store's tables are there."
@@ -44,13 +41,13 @@ def fernet_key(_: None) -> str:
         ) from None
     if not is_encrypted:
         raise ConnectionSettingsError(
-            "[core] fernet_key is empty, so tokens would lie unencrypted in the database: set one, the same for every"
-            " component."
+            "[core] fernet_key is empty, so tokens would be stored unencrypted in the database: set one, the same for"
+            " every component."
         )
     if undecryptable := _undecryptable():
-        raise ConcernError(
+        raise CheckWarningError(
             f"Another key has encrypted {', '.join(undecryptable)}: add that key to [core] fernet_key of every"
-            " component, behind a comma, or delete these connections and connect the accounts anew."
+            " component, behind a comma, or delete these connections and connect the accounts again."
         )
     return "Connections are encrypted."
 
@@ -60,7 +57,7 @@ def _undecryptable() -> Sequence[str]:
         with transaction() as session:
             return undecryptable_conn_ids(session)
     except (StoreBusyError, StoreNotReadyError):
-        # The check of the tables says so.
+        # The check of the tables reports it.
         return ()
 
 
@@ -73,7 +70,7 @@ def triggerer(_: None) -> str:
         alive = sorted(str(job.hostname) for job in running if job.is_alive())
     if not alive:
         raise TriggererDownError(
-            "No triggerer is alive, so posts would wait for ever. Start one: airflow triggerer"
+            "No triggerer is alive, so posts would wait without end. Start one: airflow triggerer"
         )
     return f"Alive on {', '.join(alive)}."
 

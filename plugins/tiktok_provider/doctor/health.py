@@ -1,4 +1,4 @@
-"""How an account is doing, and a refresh where it is due: once a day finds a dead account before a post is due."""
+"""The state of an account, refreshed where that is due: a daily run finds a dead account before a post is due."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.hooks.store_access import open_store
-from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError
+from tiktok_provider.store.errors import AccountDeadError, AccountNotConnectedError, connect_again_before
 from tiktok_provider.store.token_sets import EXPIRING, AccountState, Busy, TokenState
 
 
@@ -26,22 +26,22 @@ class Health:
 
 
 def check_health(conn_id: str) -> Health:
-    """Look at an account through the store, and refresh it if less than five minutes are left of its token."""
+    """Check an account through the store, and refresh it if less than five minutes are left of its token."""
     try:
         outcome = _refreshed(conn_id)
     except (AccountDeadError, AccountNotConnectedError) as error:
         return Health(conn_id=conn_id, state=AccountState.DEAD, problem=str(error))
     except TikTokError as error:
-        # Also what no retry helps, such as a host that is not allowed: no new consent would mend it.
+        # Among them faults that no new consent would mend, such as a host that is not allowed.
         return Health(conn_id=conn_id, state=AccountState.UNKNOWN, problem=str(error))
     if isinstance(outcome, Busy):
-        problem = f"Somebody else is refreshing it, or TikTok needs a pause, for {outcome.retry_in:.0f} s."
+        problem = f"Another process is refreshing it, or TikTok needs a pause, for {outcome.retry_in:.0f} s."
         return Health(conn_id=conn_id, state=AccountState.UNKNOWN, problem=problem)
     return _lifetime(conn_id, outcome.refresh_expires_at)
 
 
-def tell(accounts: Sequence[Health]) -> str:
-    """Name accounts and what is the matter with them."""
+def describe(accounts: Sequence[Health]) -> str:
+    """Name accounts and their problems."""
     return " ".join(f"{account.conn_id}: {account.problem}" for account in accounts)
 
 
@@ -59,6 +59,5 @@ def _lifetime(conn_id: str, end: datetime) -> Health:
         conn_id=conn_id,
         state=AccountState.EXPIRING,
         refresh_expires_at=end.isoformat(),
-        problem=f"It ends in {max(left.days, 0)} days. The owner of the TikTok account connects it again before:"
-        f" airflow tiktok connect {conn_id}",
+        problem=f"It ends in {max(left.days, 0)} days. {connect_again_before(conn_id)}",
     )

@@ -4,16 +4,15 @@ import ssl
 from importlib.metadata import PackageNotFoundError, version
 
 import httpx
-from airflow.sdk.configuration import conf
 
 from tiktok_provider import __version__
 from tiktok_provider.api.calls import Answer
 from tiktok_provider.api.drivers import TIMEOUT
-from tiktok_provider.api.hosts import HostPolicy
-from tiktok_provider.doctor.checks import Check, ConcernError
+from tiktok_provider.doctor.checks import Check, CheckWarningError
 from tiktok_provider.exceptions import ConnectionSettingsError, UnexpectedAnswerError, UnreachableError
-from tiktok_provider.store.address import store_address, tls_context
-from tiktok_provider.store.requests import MOUNT, GetTokens, adapter
+from tiktok_provider.store.address import ADDRESS_SOURCE, store_address, tls_context
+from tiktok_provider.store.connection import host_policy
+from tiktok_provider.store.requests import ACCOUNTS, MOUNT, GetTokens, adapter
 from tiktok_provider.store.serialization import decode
 from tiktok_provider.store.signing import ProofRefusedError
 
@@ -25,7 +24,7 @@ def package(_: None) -> str:
     try:
         installed = version(_DISTRIBUTION)
     except PackageNotFoundError:
-        raise ConcernError(
+        raise CheckWarningError(
             f"The package runs from a folder ({__version__}) and is not installed here: Airflow knows neither the"
             f" connection form nor the defaults of [tiktok]. Install {_DISTRIBUTION} with pip."
         ) from None
@@ -33,21 +32,20 @@ def package(_: None) -> str:
 
 
 def api_server(_: None) -> str:
-    """Does an API server with the plugin answer? Without a proof the store refuses, which is the answer wanted."""
+    """Does an API server with the plugin answer? A request without a proof is refused, which only the store does."""
     address, tls = store_address(), _tls()
     try:
         response = httpx.post(
-            f"{address}{MOUNT}/store/accounts/doctor/look", json={}, verify=tls, timeout=TIMEOUT
+            f"{address}{MOUNT}{ACCOUNTS}/doctor/{GetTokens.route}", json={}, verify=tls, timeout=TIMEOUT
         )
     except httpx.InvalidURL:
         raise ConnectionSettingsError(
-            f"{address!r} is no address. It is [tiktok] store_url, else that of [core] execution_api_server_url, else"
-            " [api] base_url."
+            f"{address!r} is no address of an API server. {ADDRESS_SOURCE}"
         ) from None
     except httpx.RequestError as error:
         raise UnreachableError(
-            f"Airflow's API server at {address} cannot be reached from here ({type(error).__name__}). The address is"
-            " [tiktok] store_url, else that of [core] execution_api_server_url, else [api] base_url.",
+            f"Airflow's API server at {address} cannot be reached from here ({type(error).__name__})."
+            f" {ADDRESS_SOURCE}",
             maybe_processed=False,
         ) from None
     try:
@@ -69,7 +67,7 @@ def _tls() -> ssl.SSLContext:
 
 def allowed_hosts(_: None) -> str:
     """Can [tiktok] allowed_hosts be read?"""
-    allowed = HostPolicy.parse(conf.get("tiktok", "allowed_hosts", fallback="")).allowed
+    allowed = host_policy().allowed
     return f"Besides TikTok's own: {', '.join(sorted(allowed)) or 'none'}."
 
 

@@ -10,7 +10,7 @@ from tiktok_provider.doctor.platform_checks import ALLOWED_HOSTS, API_SERVER, PA
 def examine_installation(conn_ids: Sequence[str], redirect_uri: str) -> list[Finding]:
     """Run all checks, where Airflow's database is at hand.
 
-    :param conn_ids: of the accounts to look at.
+    :param conn_ids: of the accounts to check.
     :param redirect_uri: as registered at TikTok.
     """
     # Its tables belong to the processes that have a database.
@@ -25,7 +25,7 @@ def examine_installation(conn_ids: Sequence[str], redirect_uri: str) -> list[Fin
 
 
 def examine_process(conn_id: str) -> list[Finding]:
-    """Run the checks that make sense from a worker or a triggerer: what it is, reads and reaches."""
+    """Run the checks that make sense from a worker or a triggerer: package, connection, the servers in reach."""
     findings = list(examine((PACKAGE, API_SERVER, ALLOWED_HOSTS), None))
     with ExaminedAccount(conn_id) as account:
         return [*findings, *examine((CONNECTION, *AT_TIKTOK), account, conn_id, findings)]

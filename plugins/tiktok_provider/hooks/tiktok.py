@@ -11,7 +11,6 @@ from weakref import WeakKeyDictionary
 
 import httpx
 from airflow.sdk import BaseHook
-from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from tiktok_provider import __version__
@@ -20,8 +19,8 @@ from tiktok_provider.api.calls import Call
 from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver
 from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.api.oauth import refresh_tokens
-from tiktok_provider.exceptions import ApiError, AuthorizationError, ConnectionUnreadableError, TikTokError
-from tiktok_provider.hooks.connection import Account, account_of
+from tiktok_provider.exceptions import ApiError, AuthorizationError, TikTokError
+from tiktok_provider.hooks.connection import account_of, masked_extra
 from tiktok_provider.hooks.store_access import open_async_store, open_store
 from tiktok_provider.hooks.tokens import Clock, Token, current_token, run_steps, run_steps_async
 from tiktok_provider.security.redaction import redact
@@ -29,7 +28,9 @@ from tiktok_provider.security.tls import tiktok_tls
 from tiktok_provider.store.address import tls_context
 from tiktok_provider.store.client import AsyncStore, Store
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.token_sets import StoredTokens, tokens_in
+from tiktok_provider.store.connection import Account, host_policy, tokens_in
+from tiktok_provider.store.errors import connection_not_found
+from tiktok_provider.store.token_sets import StoredTokens
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -71,7 +72,7 @@ class TikTokHook(BaseHook):
     @cached_property
     def hosts(self) -> HostPolicy:
         """What ``[tiktok] allowed_hosts`` allows besides TikTok's own hosts."""
-        return HostPolicy.parse(conf.get("tiktok", "allowed_hosts", fallback=""))
+        return host_policy()
 
     @cached_property
     def account(self) -> Account:
@@ -80,8 +81,8 @@ class TikTokHook(BaseHook):
         :raises ConnectionUnreadableError: it is not defined, or cannot be read for a moment.
         :raises ConnectionSettingsError: it lacks something.
         """
-        connection, extra = self._read_connection(self.tiktok_conn_id)
-        return account_of(connection, extra, self.hosts)
+        connection, _ = self._read_connection(self.tiktok_conn_id)
+        return account_of(connection, self.hosts)
 
     @cached_property
     def _client(self) -> httpx.Client:
@@ -256,8 +257,8 @@ class TikTokHook(BaseHook):
         return (await self._read_connection_async(conn_id))[1]
 
     async def _async_account(self) -> Account:
-        connection, extra = await self._read_connection_async(self.tiktok_conn_id)
-        return account_of(connection, extra, self.hosts)
+        connection, _ = await self._read_connection_async(self.tiktok_conn_id)
+        return account_of(connection, self.hosts)
 
     async def _read_connection_async(self, conn_id: str) -> "tuple[Connection, dict[str, Any]]":
         # Airflow masks all that a Connection holds, each time with a new expression of all secrets so far. With a
@@ -269,8 +270,8 @@ class TikTokHook(BaseHook):
         try:
             connection = self.get_connection(conn_id)
         except AirflowNotFoundException as error:
-            raise _not_found(conn_id) from error
-        return connection, connection.extra_dejson
+            raise connection_not_found(conn_id) from error
+        return connection, masked_extra(connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,10 +309,3 @@ def _reading() -> asyncio.Lock:
 
 def _is_refusal(error: TikTokError, code: str) -> bool:
     return isinstance(error, ApiError) and error.code == code
-
-
-def _not_found(conn_id: str) -> ConnectionUnreadableError:
-    return ConnectionUnreadableError(
-        f"Connection {conn_id!r} is not defined, or could not be read. Create it under Admin > Connections with"
-        " type TikTok, or name another one in 'tiktok_conn_id'."
-    )

@@ -16,9 +16,10 @@ from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnread
 from tiktok_provider.store.address import store_is_in_process
 from tiktok_provider.store.client import AsyncStore, Store
 from tiktok_provider.store.clock import utc_now
+from tiktok_provider.store.connection import tokens_in
 from tiktok_provider.store.errors import AccountChangedError, AccountDeadError, StoreBusyError
 from tiktok_provider.store.requests import GetTokens, RefreshTokens, StoreRequest
-from tiktok_provider.store.token_sets import REFRESH_LEAD, Busy, TokenState, tokens_in
+from tiktok_provider.store.token_sets import REFRESH_LEAD, Busy, TokenState
 
 log = logging.getLogger(__name__)
 

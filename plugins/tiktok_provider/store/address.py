@@ -9,6 +9,10 @@ import certifi
 from airflow.sdk.configuration import conf
 
 DEFAULT_ADDRESS = "http://localhost:8080"
+# For errors: where the address comes from.
+ADDRESS_SOURCE = (
+    "The address is [tiktok] store_url, else that of [core] execution_api_server_url, else [api] base_url."
+)
 
 
 def store_is_in_process() -> bool:

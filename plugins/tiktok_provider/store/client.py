@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 from airflow.sdk import BaseHook
@@ -16,15 +16,13 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from tiktok_provider import __version__
 from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver
-from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError, UnreachableError
-from tiktok_provider.store.address import store_address, tls_context
-from tiktok_provider.store.errors import StoreUnreachableError
+from tiktok_provider.exceptions import UnreachableError
+from tiktok_provider.store.address import ADDRESS_SOURCE, store_address, tls_context
+from tiktok_provider.store.connection import read_client_secret
+from tiktok_provider.store.errors import StoreUnreachableError, connection_not_found
 from tiktok_provider.store.requests import MOUNT, GetTokens, RefreshTokens, StoreRequest
 from tiktok_provider.store.signing import Proof, ProofRefusedError, SignedRequest
 from tiktok_provider.store.token_sets import Busy, TokenState
-
-if TYPE_CHECKING:
-    from airflow.sdk import Connection
 
 T = TypeVar("T")
 
@@ -127,7 +125,7 @@ class HttpStore(Store):
 
     def _read_secret(self) -> str:
         with _reading(self.conn_id):
-            return _secret_of(BaseHook.get_connection(self.conn_id))
+            return read_client_secret(self.conn_id, BaseHook.get_connection(self.conn_id).password)
 
 
 class AsyncHttpStore(AsyncStore):
@@ -163,7 +161,8 @@ class AsyncHttpStore(AsyncStore):
         from airflow.providers.common.compat.connection import get_async_connection
 
         with _reading(self.conn_id):
-            return _secret_of(await get_async_connection(self.conn_id))
+            connection = await get_async_connection(self.conn_id)
+            return read_client_secret(self.conn_id, connection.password)
 
 
 class ProofAuth(httpx.Auth):
@@ -212,7 +211,7 @@ def _explained(address: httpx.URL) -> Iterator[None]:
     except UnreachableError as error:
         raise StoreUnreachableError(
             f"The TikTok store in Airflow's API server at {address} cannot be reached from here. {error}"
-            " The address is [tiktok] store_url, else that of [core] execution_api_server_url, else [api] base_url.",
+            f" {ADDRESS_SOURCE}",
             maybe_processed=error.maybe_processed,
         ) from None
 
@@ -222,15 +221,4 @@ def _reading(conn_id: str) -> Iterator[None]:
     try:
         yield
     except AirflowNotFoundException as error:
-        raise ConnectionUnreadableError(
-            f"Connection {conn_id!r} is not defined, or could not be read. Create it under Admin > Connections with"
-            " type TikTok."
-        ) from error
-
-
-def _secret_of(connection: "Connection") -> str:
-    if not connection.password:
-        raise ConnectionSettingsError(
-            f"Connection {connection.conn_id!r} lacks its password: the app's client secret."
-        )
-    return str(connection.password)
+        raise connection_not_found(conn_id) from error

@@ -5,20 +5,29 @@
     TikTokError
     ├── AccountDeadError            TikTok no longer takes the refresh token (also an AirflowFailException)
     ├── ConnectionSettingsError
-    │   └── AccountNotConnectedError  there is no token set, or none that can be refreshed
+    │   └── AccountNotConnectedError  there are no tokens, or none that can be refreshed
     ├── AccountChangedError         the Connection belongs to another TikTok account than the post
-    ├── PostTakenError              another try has taken the post over: this one must stop
+    ├── PostTakenError              another try publishes the post by now: this one must stop
     ├── PostStateError              the post's record is in a state in which this cannot be done
     ├── UnreachableError
     │   └── StoreUnreachableError   the API server does not answer
     ├── StoreNotReadyError          the tables are missing or of an older version
     └── StoreBusyError              the database is locked or away for a moment
-        └── ConflictError           somebody else changed the same row first
+        └── ConflictError           another process changed the same row first
+
+A sentence that several modules need is a function here.
 """
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from tiktok_provider.exceptions import Actor, ConnectionSettingsError, Retry, TikTokError, UnreachableError
+from tiktok_provider.exceptions import (
+    Actor,
+    ConnectionSettingsError,
+    ConnectionUnreadableError,
+    Retry,
+    TikTokError,
+    UnreachableError,
+)
 
 
 class AccountDeadError(TikTokError, AirflowFailException):
@@ -28,7 +37,7 @@ class AccountDeadError(TikTokError, AirflowFailException):
 
 
 class AccountNotConnectedError(ConnectionSettingsError):
-    """There is no token set for the Connection, or none that can be refreshed. Nothing was sent."""
+    """There are no tokens for the Connection, or none that can be refreshed. Nothing was sent."""
 
     actor = Actor.ACCOUNT_OWNER
 
@@ -40,15 +49,15 @@ class AccountChangedError(TikTokError):
 
 
 class PostTakenError(TikTokError):
-    """Another try has taken the post over, or a person has forgotten it. This try must stop at once: nothing more may
-    be sent. A retry joins whoever is at it and returns the same post.
+    """Another try has claimed the post, or a person has deleted its record. This try must stop at once: nothing more
+    may be sent. A retry joins the try that publishes and returns the same post.
     """
 
     retry = Retry.BACKOFF
 
 
 class PostStateError(TikTokError):
-    """The post's record is in a state in which this cannot be done. Nothing was changed; the next try reads anew."""
+    """The post's record is in a state that does not allow this. Nothing was changed; the next try reads it again."""
 
     retry = Retry.BACKOFF
 
@@ -61,7 +70,7 @@ class StoreNotReadyError(TikTokError):
 
 
 class StoreUnreachableError(UnreachableError):
-    """The API server does not answer. TikTok has got nothing of what depended on the answer."""
+    """The API server does not answer. What depended on its answer was not sent to TikTok."""
 
 
 class StoreBusyError(TikTokError):
@@ -72,16 +81,21 @@ class StoreBusyError(TikTokError):
 
 
 class ConflictError(StoreBusyError):
-    """Somebody else changed or inserted the same row first. Nothing was changed."""
+    """Another process changed or inserted the same row first. Nothing was changed."""
 
 
 def not_connected(conn_id: str) -> AccountNotConnectedError:
-    """Return the error of an account without a token set; it says who connects it, and how."""
+    """Return the error of an account without tokens; it says who connects it, and how."""
     return AccountNotConnectedError(
-        f"Connection {conn_id!r} has no token set that can be used. The owner of the TikTok account connects it:"
-        f" airflow tiktok connect {conn_id} (or put a token set with a refresh_token into the extra of connection"
+        f"Connection {conn_id!r} has no tokens that can be used. The owner of the TikTok account connects it:"
+        f" airflow tiktok connect {conn_id} (or put tokens, among them a refresh_token, into the extra of connection"
         f" {conn_id!r})."
     )
+
+
+def connect_again_before(conn_id: str) -> str:
+    """Return the advice for an account whose refresh token ends soon."""
+    return f"The owner of the TikTok account connects it again before that: airflow tiktok connect {conn_id}"
 
 
 def unknown_account(conn_id: str) -> ConnectionSettingsError:
@@ -89,4 +103,36 @@ def unknown_account(conn_id: str) -> ConnectionSettingsError:
     return ConnectionSettingsError(
         f"There is no account {conn_id!r}: the store has no record of it, and no connection of this id is defined"
         " where this process can see it. List the accounts: airflow tiktok accounts"
+    )
+
+
+def connection_not_found(conn_id: str) -> ConnectionUnreadableError:
+    """Return the error of a Connection that a worker or a triggerer does not find."""
+    return ConnectionUnreadableError(
+        f"Connection {conn_id!r} is not defined, or could not be read. Create it under Admin > Connections with"
+        " type TikTok, or name another one in 'tiktok_conn_id'."
+    )
+
+
+def connection_not_seen(conn_id: str) -> ConnectionUnreadableError:
+    """Return the error of a Connection that the API server does not find."""
+    return ConnectionUnreadableError(
+        f"Connection {conn_id!r} is not defined where the API server can see it (in the metadata database, in a"
+        " secrets backend, or in the environment of the API server itself), or it is malformed there, or was"
+        " encrypted with another [core] fernet_key."
+    )
+
+
+def no_record(conn_id: str, post_key: str) -> PostStateError:
+    """Return the error of a post of which nothing is on record."""
+    return PostStateError(
+        f"There is no record of a post {post_key!r} of connection {conn_id!r}: airflow tiktok posts lists all."
+    )
+
+
+def tables_missing() -> StoreNotReadyError:
+    """Return the error of a metadata database that was not migrated."""
+    return StoreNotReadyError(
+        "The tables of the TikTok provider are missing in Airflow's metadata database, or are of another version. The"
+        " administrator of Airflow runs: airflow db migrate"
     )

@@ -12,7 +12,7 @@ LEASE = timedelta(seconds=60)
 RENEW_EVERY = timedelta(seconds=20)
 
 Source = Literal["file", "url"]
-# Values that are compared with a later order: what is asked for besides the media.
+# Values that are compared with those of a later try: what is asked for besides the media.
 Content = Mapping[str, str | int | bool | None]
 
 
@@ -37,10 +37,10 @@ class PostState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimant:
-    """Who wants to publish: one try of one task instance.
+    """The try of a task instance that wants to publish.
 
     :param task: the same for all tries of one task instance: dag id, run id, task id and map index.
-    :param try_number: a higher one takes over from a lower one at once.
+    :param try_number: a higher one takes the claim from a lower one at once.
     :param try_id: of the process that runs this try alone. It may repeat its claim and keeps its generation.
     """
 
@@ -51,12 +51,12 @@ class Claimant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostClaim:
-    """A wish to publish.
+    """What a try asks for when it claims a post.
 
     :param kind: ``video`` or later kinds.
     :param fingerprint: of the media.
     :param content: caption and settings, to tell later what differs.
-    :param origin: readable parts of the post key: ``dag_id``, ``run``, ``task_id``, ``map_index``.
+    :param origin: readable parts of the post key (idempotency key): ``dag_id``, ``run``, ``task_id``, ``map_index``.
     """
 
     claimant: Claimant
@@ -71,8 +71,8 @@ class PostClaim:
 class PostRecord:
     """What is on record of a post. It holds no secret in the clear.
 
-    :param generation: grows with every claim that takes the post over; every write names it.
-    :param lease_until: until then its holder alone may act; None if nobody holds it.
+    :param generation: grows with every claim by another try; every write names it.
+    :param lease_until: until then its holder alone may act; None if there is no holder.
     :param open_id: of the account at the first claim, else at the first intent.
     :param fingerprint: of the last attempt's media, before the first attempt that of the claim.
     :param content: what the last attempt asked for.
@@ -83,7 +83,7 @@ class PostRecord:
     :param encrypted_upload_url: encrypted with a key derived from the client secret.
     :param finishing_at: when the last byte may have left for the first time.
     :param status: TikTok's last answer, as ``PostStatus`` fields; empty before there was one.
-    :param resolved_by: who decided on the outcome where it was a person; else empty.
+    :param resolved_by: the person who decided on the outcome; empty if TikTok did.
     """
 
     conn_id: str
@@ -122,7 +122,7 @@ class Verdict(StrEnum):
     YOURS = "yours"
     """The claimant holds the lease and goes on from the recorded state."""
     THEIRS = "theirs"
-    """Somebody else is at it: join, by polling if there is a publish id and the state is FINISHING."""
+    """Another task is publishing it: join, by polling if there is a publish id and the state is FINISHING."""
     ENDED = "ended"
     """OUT, IN_INBOX or UNCERTAIN: nothing may be sent."""
 
@@ -161,8 +161,8 @@ class Start:
     """TikTok has given a publish id. From INTENDED to UPLOADING, or with ``finishing`` to FINISHING; may be repeated.
 
     :param finishing: the next request carries the last byte, or TikTok pulls already.
-    :param intent_id: of the ``Intend`` before it. By it the publish id of a pull is taken even if the post has been
-        taken over or settled meanwhile: nobody else can know it.
+    :param intent_id: of the ``Intend`` before it. By it the publish id of a pull is recorded even if the post was
+        claimed by another try or decided by a person meanwhile: no other try can know it.
     """
 
     publish_id: str
@@ -229,7 +229,7 @@ class Resolution:
     """What a person has seen of an uncertain post.
 
     :param posted: whether it is out.
-    :param actor: who says so.
+    :param actor: the person who says so.
     """
 
     posted: bool
@@ -240,16 +240,16 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostOutcome:
-    """How an attempt ended, from whoever waited for it. It needs no lease: it names the publish id.
+    """How an attempt ended, reported by the task that waited for it. It needs no lease: it names the publish id.
 
-    What is known for more certain counts: OUT beats IN_INBOX, which beats FAILED, which beats UNCERTAIN. Of two
+    The more certain outcome counts: OUT beats IN_INBOX, which beats FAILED, which beats UNCERTAIN. Of two
     equals the first counts, to which the second adds post ids. An earlier attempt that turns out to be OUT or
     IN_INBOX makes the post so, whatever a later attempt is doing.
 
     UNCERTAIN, as at the deadline of a task that waits along, does not count while another task may still be sending.
 
     :param state: OUT, IN_INBOX, FAILED or UNCERTAIN.
-    :param task: of who has waited, as in ``Claimant``; it sends nothing any more.
+    :param task: of the task that has waited, as in ``Claimant``; it sends nothing any more.
     """
 
     publish_id: str

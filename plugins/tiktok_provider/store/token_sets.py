@@ -1,23 +1,19 @@
 """Token sets, and what is told of them. Imports neither Airflow nor the database."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from tiktok_provider.api.oauth import TokenResponse
 from tiktok_provider.exceptions import UnexpectedAnswerError
-from tiktok_provider.store.connection_fields import moment, text
 
 # A token with less left than this is refreshed before use.
 REFRESH_LEAD = timedelta(minutes=5)
 # An account whose refresh token ends sooner than this is shown as expiring.
 EXPIRING = timedelta(days=30)
-# What TikTok documents; believed only of a set that says nothing of its own.
-_REFRESH_LIFETIME = timedelta(days=365)
-_ACCESS_LIFETIME = timedelta(days=1)
+# What TikTok documents; believed only of tokens that say nothing of their own.
+REFRESH_LIFETIME = timedelta(days=365)
 
 
 def tokens_conn_id(conn_id: str) -> str:
@@ -175,36 +171,4 @@ def _refresh_end(
         return asked_at + timedelta(seconds=answer.refresh_expires_in)
     if previous and previous.refresh_token == refresh_token:
         return previous.refresh_expires_at
-    return asked_at + _REFRESH_LIFETIME
-
-
-def tokens_in(conn_id: str, extra: Mapping[str, Any], now: datetime) -> StoredTokens | None:
-    """Return the token set in a Connection's extra; None if there is no token in it.
-
-    Asterisks alone are no token: Airflow's API and UI show them in place of secrets, and they come back from there.
-    What the extra does not say: an access token that can be refreshed counts as expired, any other as fresh,
-    and a refresh token as fresh.
-
-    :raises ConnectionSettingsError: a time is malformed.
-    """
-    access_token = _token(extra, "access_token")
-    refresh_token = _token(extra, "refresh_token")
-    if not access_token and not refresh_token:
-        return None
-    access_end = moment(conn_id, extra, "access_expires_at")
-    access_expires_at = access_end or (now if refresh_token else now + _ACCESS_LIFETIME)
-    refresh_end = moment(conn_id, extra, "refresh_expires_at") or now + _REFRESH_LIFETIME
-    return StoredTokens(
-        access_token=access_token,
-        refresh_token=refresh_token,
-        access_expires_at=access_expires_at if access_token else now,
-        refresh_expires_at=refresh_end if refresh_token else access_expires_at,
-        open_id=text(extra, "open_id"),
-        scope=text(extra, "scope"),
-        username=text(extra, "username"),
-    )
-
-
-def _token(extra: Mapping[str, Any], name: str) -> str:
-    value = text(extra, name)
-    return value if value.strip("*") else ""
+    return asked_at + REFRESH_LIFETIME

@@ -111,11 +111,12 @@ def _client_secret(conn_id: str) -> str:
     that nobody knows, and the proof is refused like any wrong one.
     """
     connection = _find(conn_id)
-    secret: str | None = connection.password if connection and connection.conn_type == "tiktok" else None
+    is_tiktok = connection is not None and connection.conn_type == "tiktok"
+    # Stripped as by the reader of Connections: both sides must sign with the same secret.
+    secret = (connection.password or "").strip() if connection and is_tiktok else ""
     if not secret:
         log.warning(
-            "There is no connection %r of type 'tiktok' with a password, the app's client secret, that this API"
-            " server can read.",
+            "There is no connection %r of type 'tiktok' with a Client secret that this API server can read.",
             conn_id,
         )
         return secrets.token_hex()

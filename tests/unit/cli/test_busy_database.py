@@ -65,7 +65,7 @@ def test_a_consent_is_kept_too_if_the_connection_cannot_be_read_for_a_moment(
 def test_a_database_that_stays_away_leaves_no_connection_without_tokens(
     terminal: Terminal, person: Person, new: list[str], away: Away, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "PATIENCE_TO_KEEP", 0.0)
+    monkeypatch.setattr(accounts, "PATIENCE_TO_WRITE", 0.0)
     away("INSERT INTO tiktok_account", ALWAYS)
     done = terminal.run(*new)
     assert (done.code, "locked or away" in done.said, len(person.pages)) == (1, True, 1)

@@ -57,7 +57,7 @@ def test_refresh_waits_while_somebody_else_is_at_it(
     monkeypatch.setattr(time, "sleep", pause)
     done = terminal.run("refresh", CONN_ID)
     assert (done.code, done.rows[0]["generation"], len(paused)) == (0, 3, 1)
-    assert "Somebody else is refreshing" in done.said
+    assert "Another process is refreshing" in done.said
     assert refreshes(connected) == 2
 
 
@@ -68,12 +68,12 @@ def test_refresh_does_not_wait_for_ever(
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     done = terminal.run("refresh", CONN_ID)
     assert (done.code, done.out, refreshes(connected)) == (1, "", 1)
-    assert "Repeat it" in done.said
+    assert "Repeat the command" in done.said
 
 
 def lease(holder: str | None, until: datetime | None) -> None:
     with transaction() as session:
-        session.execute(update(AccountRecord).values(lease_holder=holder, closed_until=until))
+        session.execute(update(AccountRecord).values(lease_holder=holder, busy_until=until))
 
 
 def test_a_dead_account_is_told_with_who_must_connect_it(creator: Creator, terminal: Terminal) -> None:

@@ -400,7 +400,7 @@ def test_options_that_contradict_the_connection_that_is_there_are_refused(
     terminal.run(*new)
     done = terminal.run("connect", "tiktok_mia", "--client-key", "fake-other-key")
     assert done.code == 1
-    assert "leave --client-key away" in done.said
+    assert "another value for --client-key. Leave that away" in done.said
     assert len(person.pages) == 1
 
 

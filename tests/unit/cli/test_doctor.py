@@ -132,7 +132,7 @@ def no_heartbeat(_: Creator, __: pytest.MonkeyPatch) -> None:
         (bad_allowed_hosts, ["allowed hosts", "connection"], IN_ORDER[7:13], "https://host"),
         (bad_fernet_key, ["Fernet key"], IN_ORDER[8:13], "no Fernet key"),
         (no_fernet_key, ["Fernet key"], IN_ORDER[8:13], "set one"),
-        (no_secret, ["connection"], IN_ORDER[7:13], "password"),
+        (no_secret, ["connection"], IN_ORDER[7:13], "Client secret"),
         (wrong_secret, ["client secret"], ["token works"], "invalid_client"),
         (no_tokens, ["tokens"], ["consent's end", "scopes", "token works"], "airflow tiktok connect"),
         (nothing_to_post_with, ["scopes"], ["token works"], "airflow tiktok connect"),

@@ -154,7 +154,7 @@ def test_people_see_a_line_for_each_post_with_why_it_failed(
 def test_the_table_tells_who_has_settled_a_post(posts: Posts, terminal: Terminal) -> None:
     posts.make(*UNCERTAIN)
     terminal.run("resolve", CONN_ID, KEY, "--posted")
-    assert f"settled by {getuser()}" in terminal.run("posts", output="table").out
+    assert f"resolved by {getuser()}" in terminal.run("posts", output="table").out
 
 
 def test_the_last_changed_post_comes_first_and_the_rest_is_counted_off(
@@ -247,7 +247,7 @@ def test_what_is_not_posted_is_posted_by_the_next_run(posts: Posts, terminal: Te
     posts.make(*UNKNOWN_INIT, source="url")
     done = terminal.run("resolve", CONN_ID, KEY, "--not-posted")
     assert (done.code, done.rows[0]["state"]) == (0, "failed")
-    assert "now: it posts it anew" in done.said
+    assert "now: it posts it again" in done.said
     assert posts.claim(source="url").verdict is Verdict.YOURS
 
 
@@ -362,8 +362,8 @@ def test_without_a_clear_yes_nothing_is_forgotten(
 
 
 REFUSED = {
-    "claimed": ((), "a task is at it"),
-    "uploading": ((intend(), start(finishing=False)), "a task is at it"),
+    "claimed": ((), "a task is publishing it"),
+    "uploading": ((intend(), start(finishing=False)), "a task is publishing it"),
     "finishing": ((intend(), start(), Release()), "TikTok may be publishing it now"),
     "uncertain": (UNCERTAIN, "airflow tiktok resolve"),
     "init unknown": (UNKNOWN_INIT, "airflow tiktok resolve"),
@@ -381,7 +381,7 @@ def test_what_is_under_way_or_uncertain_is_not_forgotten(
     done = terminal.run("forget", CONN_ID, KEY)
     assert (done.code, done.out, posts.look()) == (1, "", before)
     assert why in done.said
-    is_asked = "a task is at it" in why
+    is_asked = "a task is publishing it" in why
     assert ("Type y" in done.said) is is_asked, "only a lease can end meanwhile"
 
 

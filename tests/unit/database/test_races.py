@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from tests.unit.database.posts.posting import KEY, intend, run, start, wish
 from tests.unit.databases import Mia, configure
-from tiktok_provider.database.accounts.connections import read_app
+from tiktok_provider.database.accounts.connections import read_stored_account
 from tiktok_provider.database.posts.transitions import claim, write
 from tiktok_provider.database.rate_limits.transitions import take
 from tiktok_provider.database.services import Services
@@ -60,7 +60,7 @@ def at_once(work: Callable[[int], object]) -> list[object]:
 
 def test_of_several_tasks_that_claim_at_once_one_gets_the_post(mia: Mia) -> None:
     asyncio.run(mia.store().look("mia"))
-    app, now = read_app("mia", mia.clock.now), mia.clock.now
+    app, now = read_stored_account("mia", mia.clock.now), mia.clock.now
 
     def claim_it(number: int) -> object:
         return patiently(
@@ -76,7 +76,7 @@ def test_of_several_tasks_that_claim_at_once_one_gets_the_post(mia: Mia) -> None
 
 def test_of_several_tries_that_take_over_at_once_one_can_still_write(mia: Mia) -> None:
     asyncio.run(mia.store().look("mia"))
-    app, now = read_app("mia", mia.clock.now), mia.clock.now
+    app, now = read_stored_account("mia", mia.clock.now), mia.clock.now
     begun = change(lambda session: claim(session, app, KEY, wish(), now))
     change(lambda session: write(session, "mia", KEY, begun.record.generation, intend(), now))
 
@@ -99,7 +99,7 @@ def test_of_several_tries_that_take_over_at_once_one_can_still_write(mia: Mia) -
 
 def test_a_write_that_is_on_its_way_while_another_try_takes_over_is_refused(mia: Mia) -> None:
     asyncio.run(mia.store().look("mia"))
-    app, now = read_app("mia", mia.clock.now), mia.clock.now
+    app, now = read_stored_account("mia", mia.clock.now), mia.clock.now
     generation = change(lambda session: claim(session, app, KEY, wish(), now)).record.generation
     rivals = iter([wish(2)])
 

@@ -81,7 +81,7 @@ def test_an_access_token_that_has_ended_and_that_nothing_can_replace_is_wrong(cr
     ("changes", "sentence"),
     [
         ({"password": "fake-wrong-secret", "extra": {"access_token": None}}, "invalid_client"),
-        ({"password": None}, "client secret"),
+        ({"password": None}, "Client secret"),
         ({"host": "https://evil.example"}, "evil.example"),
         ({"extra": {"access_expires_at": "tomorrow"}}, "'tomorrow'"),
     ],

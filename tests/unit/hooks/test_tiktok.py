@@ -32,8 +32,10 @@ def test_a_good_connection_is_read_and_used(creator: Creator, hook: TikTokHook) 
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
-        pytest.param({"login": None}, ConnectionSettingsError, "login", id="no client key"),
-        pytest.param({"password": ""}, ConnectionSettingsError, "password", id="no client secret"),
+        pytest.param({"login": None}, ConnectionSettingsError, "lacks its Client key", id="no client key"),
+        pytest.param(
+            {"password": ""}, ConnectionSettingsError, "lacks its Client secret", id="no client secret"
+        ),
         pytest.param({"conn_type": "http"}, ConnectionSettingsError, "'tiktok'", id="another type"),
         pytest.param(
             {"host": "https://evil.example"}, HostNotAllowedError, "evil.example", id="a host of its own"

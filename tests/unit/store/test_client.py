@@ -134,7 +134,7 @@ def test_any_connection_id_finds_its_way(
         (AccountDeadError("Mia must connect again."), 1),
         (AccountNotConnectedError("There is no token set."), 1),
         (ConnectionUnreadableError("It is not defined."), 1),
-        (ConnectionSettingsError("It lacks its login."), 1),
+        (ConnectionSettingsError("It lacks its Client key."), 1),
         (StoreNotReadyError("Run airflow db migrate."), MAX_TRIES),
         (StoreBusyError("The database is locked."), MAX_TRIES),
     ],
@@ -203,7 +203,7 @@ def test_a_connection_that_the_worker_cannot_see_is_named(asker: Asker) -> None:
 
 def test_a_connection_without_a_client_secret_is_named(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     define(monkeypatch, CONN_ID, password="")
-    with pytest.raises(ConnectionSettingsError, match="lacks its password"):
+    with pytest.raises(ConnectionSettingsError, match="lacks its Client secret"):
         asker.look()
 
 

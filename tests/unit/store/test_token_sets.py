@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tiktok_provider.api.oauth import TokenResponse
-from tiktok_provider.exceptions import ConnectionSettingsError, UnexpectedAnswerError
-from tiktok_provider.store.token_sets import StoredTokens, TokenState, granted, tokens_in
+from tiktok_provider.exceptions import UnexpectedAnswerError
+from tiktok_provider.store.connection import tokens_in
+from tiktok_provider.store.token_sets import StoredTokens, TokenState, granted
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -80,56 +81,6 @@ def test_an_answer_that_leaves_nothing_to_go_on_is_refused(blank: dict[str, str]
 @pytest.mark.parametrize(("open_id", "username"), [("o1", "mia"), ("o2", "")])
 def test_the_username_stays_with_its_account(open_id: str, username: str) -> None:
     assert granted(answer(open_id=open_id), NOW, stored()).username == username
-
-
-@pytest.mark.parametrize(
-    ("extra", "access", "refresh"),
-    [
-        ({"access_token": "a", "refresh_token": "r"}, NOW, NOW + 365 * DAY),
-        ({"refresh_token": "r"}, NOW, NOW + 365 * DAY),
-        ({"refresh_token": "r", "access_expires_at": "2031-01-01"}, NOW, NOW + 365 * DAY),
-        ({"access_token": "a"}, NOW + DAY, NOW + DAY),
-        (
-            {"access_token": "a", "access_expires_at": "2030-02-01T14:00:00+02:00"},
-            NOW + DAY,
-            NOW + DAY,
-        ),
-        (
-            {"access_token": "a", "refresh_token": "r", "refresh_expires_at": "2030-02-01T12:00:00"},
-            NOW,
-            NOW + DAY,
-        ),
-    ],
-)
-def test_what_a_initial_tokens_does_not_say_is_filled_in(
-    extra: dict[str, str], access: datetime, refresh: datetime
-) -> None:
-    tokens = tokens_in("mia", extra, NOW)
-    assert tokens is not None
-    assert (tokens.access_expires_at, tokens.refresh_expires_at) == (access, refresh)
-
-
-@pytest.mark.parametrize(
-    "extra",
-    [
-        *({}, {"access_token": " ", "refresh_token": ""}, {"access_token": None}),
-        *({"access_token": "***", "refresh_token": "***"}, {"refresh_token": " ******** "}),
-    ],
-    ids=str,
-)
-def test_blank_tokens_are_no_set(extra: dict[str, object]) -> None:
-    assert tokens_in("mia", extra, NOW) is None
-
-
-def test_a_masked_token_counts_as_left_out() -> None:
-    assert stored(access_token="***") == stored(access_token="")
-    assert stored(refresh_token="***") == stored(refresh_token="")
-    assert stored(access_token="**a**").access_token == "**a**"
-
-
-def test_a_malformed_time_names_its_field() -> None:
-    with pytest.raises(ConnectionSettingsError, match="'access_expires_at' is 'soon'"):
-        stored(access_expires_at="soon")
 
 
 def test_a_set_comes_back_from_the_extra_as_it_went_in() -> None:

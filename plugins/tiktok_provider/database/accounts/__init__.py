@@ -1,1 +1,1 @@
-"""Accounts: their connections, token sets and refreshes."""
+"""Accounts: their connections, tokens and refreshes."""

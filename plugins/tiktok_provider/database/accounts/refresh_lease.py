@@ -1,4 +1,4 @@
-"""Who may refresh an account, decided on its record; the database refuses the second of two who decide alike."""
+"""Which caller may refresh an account, decided on its record; of two that decide alike the database refuses one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,28 +12,28 @@ from tiktok_provider.store.token_sets import Busy, StoredTokens
 
 T = TypeVar("T")
 
-# Longer than the 20 s that a call to TikTok may take, with room for the clocks of two machines.
+# Longer than the 20 s that a call to TikTok may take, with a margin for the clocks of two machines.
 LEASE = timedelta(seconds=60)
 # A call that begins later could still be under way when the lease ends.
 LATEST_START = timedelta(seconds=30)
-# So long after somebody else's lease an invalid_grant may come from their use of the same refresh token, and
-# they may yet write the set that they got.
+# For so long after another holder's lease an invalid_grant may come from its use of the same refresh token, and it
+# may still write the tokens that it got.
 CONTESTED = timedelta(seconds=120)
-# So far the clocks of two machines may be apart. What ends later than anything that is written now was written by a
-# clock that was ahead for a moment, and must not close an account until that time comes.
-CLOCKS_APART = timedelta(seconds=60)
+# So far the clocks of two machines may be apart. A later time than is ever written now comes from a clock that was
+# ahead for a moment, and must not block an account until then.
+CLOCK_SKEW = timedelta(seconds=60)
 # Between two calls to TikTok for one account, so that a hundred callers do not make a hundred calls.
 PAUSE_AFTER_FAILURE = timedelta(seconds=5)
 PAUSE_WHEN_SUSPECT = timedelta(seconds=15)
-# A refresh mostly takes less than a second; who waits longer is told to come back less often.
+# A refresh mostly takes less than a second; a caller that has waited longer is asked to repeat less often.
 SHORTEST_WAIT, _LONGEST_WAIT = 0.5, 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right to refresh one token set.
+    """The right to refresh an account's tokens.
 
-    :param generation: of that set.
+    :param generation: of these tokens.
     :param start_by: a call that has not begun by then must not be made.
     """
 
@@ -44,11 +44,11 @@ class Lease:
 
 
 class TooLateError(Exception):
-    """The holder stood still until its lease was nearly over: somebody else may be refreshing. Nothing was sent."""
+    """The holder stood still until its lease was nearly over: another may be refreshing. Nothing was sent."""
 
 
 def in_time(call: Call[T], lease: Lease, clock: Callable[[], datetime]) -> Call[T]:
-    """Look at the clock once more right before a call is sent: its process may have stood still meanwhile.
+    """Check the time once more right before a call is sent: its process may have stood still meanwhile.
 
     :raises TooLateError: the call must not be made any more.
     """
@@ -58,14 +58,10 @@ def in_time(call: Call[T], lease: Lease, clock: Callable[[], datetime]) -> Call[
 
 
 def wait_for(record: AccountRecord, now: datetime) -> Busy | None:
-    """Return how long the account is closed for others; None if the lease can be taken."""
-    if (
-        record.closed_until is None
-        or record.closed_until <= now
-        or _is_absurd(record.closed_until, now, LEASE)
-    ):
+    """Return for how long no other refresh may begin; None if the lease can be taken."""
+    if record.busy_until is None or record.busy_until <= now or _is_too_late(record.busy_until, now, LEASE):
         return None
-    left = (record.closed_until - now).total_seconds()
+    left = (record.busy_until - now).total_seconds()
     if record.lease_holder is None:
         return Busy(left)
     passed = LEASE.total_seconds() - left
@@ -73,13 +69,13 @@ def wait_for(record: AccountRecord, now: datetime) -> Busy | None:
 
 
 def take(record: AccountRecord, tokens: StoredTokens, now: datetime) -> Lease:
-    """Take the lease, also over from a holder who did not come back in time."""
+    """Take the lease, also from a holder that did not end it in time."""
     if record.lease_holder is not None:
-        # It may have died. Or it waits for a database that was away, with a set that has ended this one. And who
-        # has written an absurd time may still be at it.
-        _contest(record, max(now, min(record.closed_until or now, now + LEASE)))
+        # It may have died. Or it waits for a database that was away, with tokens that have ended these. And one
+        # that has written too late a time may still be refreshing.
+        _contest(record, max(now, min(record.busy_until or now, now + LEASE)))
     record.lease_holder = str(uuid4())
-    record.closed_until = now + LEASE
+    record.busy_until = now + LEASE
     return Lease(
         holder=record.lease_holder,
         generation=record.generation,
@@ -88,30 +84,30 @@ def take(record: AccountRecord, tokens: StoredTokens, now: datetime) -> Lease:
     )
 
 
-def give_back(record: AccountRecord, lease: Lease, now: datetime, pause: timedelta = timedelta(0)) -> None:
-    """End the lease; does nothing if somebody else has it by now.
+def release(record: AccountRecord, lease: Lease, now: datetime, pause: timedelta = timedelta(0)) -> None:
+    """End the lease; does nothing if another holder has it by now.
 
-    :param pause: how long nobody may take it.
+    :param pause: for how long no refresh may begin.
     """
     if record.lease_holder == lease.holder:
         record.lease_holder = None
-        record.closed_until = now + pause if pause else None
+        record.busy_until = now + pause if pause else None
 
 
 def finish(record: AccountRecord, lease: Lease, now: datetime, pause: timedelta = timedelta(0)) -> None:
     """End the lease after a call that may have changed something at TikTok; see ``give_back``."""
-    give_back(record, lease, now, pause)
+    release(record, lease, now, pause)
     _contest(record, now)
 
 
 def is_suspect(record: AccountRecord, lease: Lease, now: datetime) -> bool:
-    """Whether an ``invalid_grant`` may only mean that somebody else has used the refresh token."""
+    """Whether an ``invalid_grant`` may only mean that another process has used the refresh token."""
     return _is_contested(record, now) or record.lease_holder != lease.holder
 
 
 def clear(record: AccountRecord) -> None:
-    """Forget all leases, after a person has decided what the token set is."""
-    record.lease_holder = record.closed_until = record.contested_until = None
+    """End all leases, after a person has brought or removed tokens."""
+    record.lease_holder = record.busy_until = record.contested_until = None
 
 
 def _contest(record: AccountRecord, since: datetime) -> None:
@@ -120,8 +116,8 @@ def _contest(record: AccountRecord, since: datetime) -> None:
 
 def _is_contested(record: AccountRecord, now: datetime) -> bool:
     until = record.contested_until
-    return until is not None and now < until and not _is_absurd(until, now, LEASE + CONTESTED)
+    return until is not None and now < until and not _is_too_late(until, now, LEASE + CONTESTED)
 
 
-def _is_absurd(moment: datetime, now: datetime, longest: timedelta) -> bool:
-    return moment > now + longest + CLOCKS_APART
+def _is_too_late(moment: datetime, now: datetime, longest: timedelta) -> bool:
+    return moment > now + longest + CLOCK_SKEW

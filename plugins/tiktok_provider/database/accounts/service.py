@@ -1,8 +1,9 @@
-"""The accounts: where their token sets are, and how they are kept alive."""
+"""The accounts: where their tokens are, and how they are refreshed."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -16,19 +17,17 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from tiktok_provider.api.oauth import TokenResponse, refresh_tokens, revoke
 from tiktok_provider.database.accounts import transitions as changes
 from tiktok_provider.database.accounts.connections import (
-    TikTokApp,
-    app_in,
     check_origin,
     define,
     is_defined,
-    read_app,
     read_initial_tokens,
+    read_masked_account,
+    read_stored_account,
     read_tokens,
 )
-from tiktok_provider.database.accounts.listing import bare_conn_ids, summaries
+from tiktok_provider.database.accounts.listing import disconnected_conn_ids, summaries
 from tiktok_provider.database.accounts.refresh_lease import SHORTEST_WAIT, Lease, TooLateError, in_time
 from tiktok_provider.database.accounts.token_endpoint import Caller, call_tiktok
-from tiktok_provider.database.accounts.warning import warn
 from tiktok_provider.database.session import change, transaction
 from tiktok_provider.database.tables import NonceRecord
 from tiktok_provider.database.threads import in_thread
@@ -36,6 +35,7 @@ from tiktok_provider.exceptions import ConnectionUnreadableError, OAuthError, Ti
 from tiktok_provider.security.masking import TOKEN_MASKS
 from tiktok_provider.security.redaction import redact
 from tiktok_provider.store.clock import utc_now
+from tiktok_provider.store.connection import Account
 from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError, not_connected
 from tiktok_provider.store.signing import NONCE_LIFETIME
 from tiktok_provider.store.token_sets import (
@@ -51,15 +51,20 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-# A set in hand is worth waiting for: without it a person must connect the account again, and a database that is
-# restarted, failed over or migrated is back within minutes. So many seconds of pauses, and the longest of them.
-PATIENCE_TO_KEEP = 600.0
+# Reports what a person must read at once; never a secret. Airflow's commands drop all that is logged, so they set it
+# to the terminal.
+report_warning: ContextVar[Callable[[str], object]] = ContextVar("report_warning", default=log.warning)
+
+# Tokens that TikTok has given are worth waiting for: without them a person must connect the account again, and a
+# database that is restarted, failed over or migrated is back within minutes. The sum of all pauses and the longest
+# one, in seconds.
+PATIENCE_TO_WRITE = 600.0
 _LONGEST_PAUSE = 15.0
-_PASSING: tuple[type[Exception], ...] = (StoreBusyError, StoreNotReadyError, SQLAlchemyError)
+_TRANSIENT: tuple[type[Exception], ...] = (StoreBusyError, StoreNotReadyError, SQLAlchemyError)
 
 
 class AccountService:
-    """Keeps the token sets of all accounts. Used by the API server and, in process, by the command line.
+    """Keeps the tokens of all accounts. Used by the API server and, in process, by the command line.
 
     Several of them, in several processes and event loops, can work on one database.
 
@@ -81,34 +86,34 @@ class AccountService:
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def look(self, conn_id: str) -> TokenState:
-        """Tell where the current token set is. No call to TikTok.
+        """Return where the current tokens are. No call to TikTok.
 
-        A first set in the user's Connection that was not seen before means that a person connected anew: it wins.
+        Initial tokens in the user's Connection that were not seen before mean a new consent: they win.
 
         :raises AccountDeadError: TikTok no longer takes the refresh token.
-        :raises AccountNotConnectedError: there is no token set.
+        :raises AccountNotConnectedError: there are no tokens.
         :raises ConnectionSettingsError: the user's Connection cannot be read, lacks something, or names another app
-            or host than those that gave the token set.
+            or host than those that gave the tokens.
         :raises StoreNotReadyError: the tables are missing.
         :raises StoreBusyError: the database is locked.
         """
-        app = await self._app(conn_id)
-        return _only_state(await self._change(lambda session: changes.look(session, app, self._clock())))
+        account = await self._account(conn_id)
+        return _only_state(await self._change(lambda session: changes.look(session, account, self._clock())))
 
     async def refresh(self, conn_id: str, seen_generation: int) -> TokenState | Busy:
-        """Get a new token set from TikTok, or tell of the one that somebody else got meanwhile.
+        """Get new tokens from TikTok, or return those that another caller got meanwhile.
 
-        :param seen_generation: the set that the caller found too old; a newer one is the answer.
+        :param seen_generation: of the tokens that the caller found too old; newer ones are the answer.
         :raises OAuthError: TikTok refuses for another reason than a dead refresh token.
         :raises UnreachableError: no answer; callers are asked to pause.
         :raises TikTokError: as ``look``.
         """
-        app = await self._app(conn_id)
+        account = await self._account(conn_id)
         begun = await self._change(
-            lambda session: changes.begin_refresh(session, app, seen_generation, self._clock())
+            lambda session: changes.begin_refresh(session, account, seen_generation, self._clock())
         )
         if isinstance(begun, Lease):
-            return _state_or_busy(await self._to_the_end(self._refresh_with(app, begun)))
+            return _state_or_busy(await self._to_the_end(self._refresh_with(account, begun)))
         return _state_or_busy(begun)
 
     async def connect(
@@ -120,7 +125,7 @@ class AccountService:
         username: str = "",
         draft: Connection | None = None,
     ) -> TokenState:
-        """Keep the token set of a new consent; it wins over all that is stored or under way.
+        """Write the tokens of a new consent; they win over all that is stored or under way.
 
         A database that is away is waited for, as after a refresh.
 
@@ -130,21 +135,25 @@ class AccountService:
         """
         stored = replace(granted(tokens, self._clock()), username=username)
 
-        def keep() -> changes.Outcome:
-            app = app_in(draft, self._clock()) if draft else read_app(conn_id, self._clock())
-            return change(lambda session: connect_in(session, app))
+        def write() -> changes.Outcome:
+            account = (
+                read_masked_account(draft, self._clock())
+                if draft
+                else read_stored_account(conn_id, self._clock())
+            )
+            return change(lambda session: connect_in(session, account))
 
-        def connect_in(session: Session, app: TikTokApp) -> changes.Outcome:
+        def connect_in(session: Session, account: Account) -> changes.Outcome:
             if draft:
                 define(session, draft)
-            return changes.connect(session, app, stored, actor, self._clock())
+            return changes.connect(session, account, stored, actor, self._clock())
 
-        # Whose Connection was read before the consent is there: it cannot be read now, for the database is away.
-        passing = (*_PASSING, ConnectionUnreadableError)
-        return _only_state(await self._patiently(conn_id, keep, passing))
+        # The Connection was read before the consent, so it is there: if it cannot be read now, the database is away.
+        transient = (*_TRANSIENT, ConnectionUnreadableError)
+        return _only_state(await self._patiently(conn_id, write, transient))
 
     async def note_refused_connect(self, conn_id: str, error: TikTokError, *, actor: str) -> None:
-        """Write to the audit log that a person has consented, but TikTok gave no token set for it."""
+        """Write to the audit log that a person has consented, but TikTok gave no tokens for it."""
         await self._change(lambda session: changes.audit_failure(session, conn_id, error, actor))
 
     async def disconnect(self, conn_id: str, *, actor: str) -> Disconnected:
@@ -156,9 +165,9 @@ class AccountService:
         initial_tokens: StoredTokens | None = None
         problem: TikTokError | None = None
         try:
-            # By itself: what is wrong with the Connection must not let its first set be used again.
+            # Before the rest of the Connection, in which a fault must not let its initial tokens be used again.
             initial_tokens = await in_thread(read_initial_tokens, conn_id, self._clock())
-            await self._revoke(await self._app(conn_id))
+            await self._revoke(await self._account(conn_id))
         except TikTokError as error:
             problem = error
         return await self._change(
@@ -168,123 +177,125 @@ class AccountService:
         )
 
     async def accounts(self) -> list[AccountSummary]:
-        """Return all accounts, by connection id, but for those that were given up: disconnected, and no Connection
-        of them is left. No call to TikTok.
+        """Return all accounts, by connection id, without those that are disconnected and have no Connection any
+        more. No call to TikTok.
         """
-        bare = await self._change(bare_conn_ids)
-        given_up = {conn_id for conn_id in bare if not await in_thread(is_defined, conn_id)}
+        candidates = await self._change(disconnected_conn_ids)
+        removed = {conn_id for conn_id in candidates if not await in_thread(is_defined, conn_id)}
         found = await self._change(lambda session: summaries(session, self._clock()))
-        return [account for account in found if account.conn_id not in given_up]
+        return [account for account in found if account.conn_id not in removed]
 
     async def prune(self) -> int:
         """Delete nonces that are too old to be replayed; return how many."""
         return await self._change(self._prune)
 
-    async def _refresh_with(self, app: TikTokApp, lease: Lease) -> changes.Outcome:
+    async def _refresh_with(self, account: Account, lease: Lease) -> changes.Outcome:
         asked_at = self._clock()
-        call = refresh_tokens(app.client_key, app.client_secret, lease.tokens.refresh_token)
+        call = refresh_tokens(account.client_key, account.client_secret, lease.tokens.refresh_token)
         try:
-            answer = await self._call(app.base_url, in_time(call, lease, self._clock))
+            answer = await self._call(account.base_url, in_time(call, lease, self._clock))
             tokens = granted(answer, asked_at, lease.tokens)
         except TooLateError:
             return Busy(SHORTEST_WAIT)
         except TikTokError as error:
-            redact(error, app.client_secret, lease.tokens.refresh_token)
-            return await self._change(self._failure(app, lease, error))
+            redact(error, account.client_secret, lease.tokens.refresh_token)
+            return await self._change(self._failure(account, lease, error))
         except Exception as error:
-            # What keeps this process from any call, such as a certificate file that is not there.
-            log.exception("The call to TikTok's token endpoint for %r failed.", app.conn_id)
-            return await self._change(self._failure(app, lease, _fault_of_this_server(error)))
-        return await self._keep(app, lease, tokens)
+            # A fault of this machine that prevents any call, such as a missing certificate file.
+            log.exception("The call to TikTok's token endpoint for %r failed.", account.conn_id)
+            return await self._change(self._failure(account, lease, _fault_of_this_server(error)))
+        return await self._write(account, lease, tokens)
 
     def _failure(
-        self, app: TikTokApp, lease: Lease, error: TikTokError
+        self, account: Account, lease: Lease, error: TikTokError
     ) -> Callable[[Session], changes.Outcome]:
         def step(session: Session) -> changes.Outcome:
             if isinstance(error, OAuthError) and error.code == "invalid_grant":
-                return changes.refuse(session, app, lease, error, self._clock())
-            changes.fail(session, app, lease, error, self._clock())
+                return changes.refuse(session, account, lease, error, self._clock())
+            changes.fail(session, account, lease, error, self._clock())
             return error
 
         return step
 
-    async def _keep(self, app: TikTokApp, lease: Lease, tokens: StoredTokens) -> changes.Outcome:
-        """Write the set that a refresh has given."""
+    async def _write(self, account: Account, lease: Lease, tokens: StoredTokens) -> changes.Outcome:
+        """Write the tokens that a refresh has given."""
         # Takes a while, in which no transaction needs to be open.
-        await in_thread(TOKEN_MASKS.mask, app.conn_id, tokens.access_token, tokens.refresh_token)
+        await in_thread(TOKEN_MASKS.mask, account.conn_id, tokens.access_token, tokens.refresh_token)
 
-        def keep() -> changes.Outcome:
-            return change(lambda session: changes.keep(session, app, lease, tokens, self._clock()))
+        def write() -> changes.Outcome:
+            return change(
+                lambda session: changes.write_refreshed(session, account, lease, tokens, self._clock())
+            )
 
-        return await self._patiently(app.conn_id, keep)
+        return await self._patiently(account.conn_id, write)
 
     async def _patiently(
         self,
         conn_id: str,
-        keep: Callable[[], changes.Outcome],
-        passing: tuple[type[Exception], ...] = _PASSING,
+        write: Callable[[], changes.Outcome],
+        transient: tuple[type[Exception], ...] = _TRANSIENT,
     ) -> changes.Outcome:
-        """Write a set that TikTok gave: no other may still be good, so give up late, whatever the fault is."""
+        """Write tokens that TikTok gave: no others may be valid any more, so give up late, whatever the fault is."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(passing),
-            stop=lambda state: state.idle_for >= PATIENCE_TO_KEEP,
+            retry=retry_if_exception_type(transient),
+            stop=lambda state: state.idle_for >= PATIENCE_TO_WRITE,
             wait=wait_exponential(multiplier=0.25, max=_LONGEST_PAUSE),
-            before_sleep=lambda state: _tell_of_waiting(conn_id, state),
+            before_sleep=lambda state: _report_waiting(conn_id, state),
             sleep=self._sleep,
             reraise=True,
         )
-        return await retrying(in_thread, keep)
+        return await retrying(in_thread, write)
 
-    async def _revoke(self, app: TikTokApp) -> None:
-        tokens = await in_thread(self._read_tokens, app)
+    async def _revoke(self, account: Account) -> None:
+        tokens = await in_thread(self._read_tokens, account)
         if tokens is None:
-            raise not_connected(app.conn_id)
-        call = revoke(app.client_key, app.client_secret, tokens.access_token)
+            raise not_connected(account.conn_id)
+        call = revoke(account.client_key, account.client_secret, tokens.access_token)
         try:
-            await self._call(app.base_url, call)
+            await self._call(account.base_url, call)
         except TikTokError as error:
-            redact(error, app.client_secret, tokens.access_token)
+            redact(error, account.client_secret, tokens.access_token)
             raise
 
-    def _read_tokens(self, app: TikTokApp) -> StoredTokens | None:
+    def _read_tokens(self, account: Account) -> StoredTokens | None:
         with transaction() as session:
-            check_origin(session, app)
-            return read_tokens(session, app.conn_id, self._clock())
+            check_origin(session, account)
+            return read_tokens(session, account.conn_id, self._clock())
 
     def _prune(self, session: Session) -> int:
         old = delete(NonceRecord).where(NonceRecord.seen_at < self._clock() - NONCE_LIFETIME)
         result = session.execute(old)
         return result.rowcount if isinstance(result, CursorResult) else 0
 
-    async def _app(self, conn_id: str) -> TikTokApp:
-        return await in_thread(read_app, conn_id, self._clock())
+    async def _account(self, conn_id: str) -> Account:
+        return await in_thread(read_stored_account, conn_id, self._clock())
 
     async def _change(self, step: Callable[[Session], T]) -> T:
         # In a thread: the database blocks, and the event loop also serves Airflow's heartbeats.
         return await in_thread(change, step)
 
     async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Finish what has begun at TikTok even if the caller goes away: its answer must not be lost."""
+        """Finish a call that has begun at TikTok even if the caller goes away: its answer must not be lost."""
         task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
 
-def _tell_of_waiting(conn_id: str, state: RetryCallState) -> None:
+def _report_waiting(conn_id: str, state: RetryCallState) -> None:
     """Name the kind of error only: the database's own text could hold anything."""
     error = state.outcome.exception() if state.outcome else None
-    warn(
-        f"The new token set of {conn_id!r} cannot be written yet ({type(error).__name__}). Do not end this process:"
-        " the set would be lost."
+    report_warning.get()(
+        f"The new tokens of {conn_id!r} cannot be written yet ({type(error).__name__}). Do not end this process: they"
+        " would be lost."
     )
 
 
 def _fault_of_this_server(error: Exception) -> UnreachableError:
     return UnreachableError(
         "TikTok cannot be called where tokens are refreshed, as a rule the API server"
-        f" ({type(error).__name__}, see its log). Whoever runs Airflow checks SSL_CERT_FILE, SSL_CERT_DIR and the"
-        " proxy settings there.",
+        f" ({type(error).__name__}, see its log). The administrator of Airflow checks SSL_CERT_FILE, SSL_CERT_DIR and"
+        " the proxy settings there.",
         maybe_processed=True,
     )
 

@@ -13,9 +13,9 @@ from tiktok_provider.security.tls import tiktok_tls
 
 T = TypeVar("T")
 
-# Far below the lease of 60 s, so that nobody takes over while an answer can still come.
+# Far below the lease of 60 s, so that no other caller gets the lease while an answer can still come.
 TOTAL_TIMEOUT = 20.0
-# Seconds to read what has come already when the time is used up.
+# Seconds to read an answer that is already in the socket when the time is used up.
 GRACE = 1.0
 
 
@@ -32,14 +32,14 @@ async def call_tiktok(base_url: str, call: Call[T], /) -> T:
     :raises TikTokError: what the call itself raises.
     """
     headers = {"User-Agent": f"airflow-provider-tiktok/{__version__}"}
-    # The time limit is ours alone: httpx's own would throw away an answer that lies in the socket already.
+    # No time limit of httpx: it would throw away an answer that is already in the socket.
     timeout = httpx.Timeout(None, connect=TIMEOUT.connect)
     tls = await asyncio.to_thread(tiktok_tls)
     async with httpx.AsyncClient(base_url=base_url, timeout=timeout, headers=headers, verify=tls) as client:
         answer = asyncio.ensure_future(AsyncDriver(client).run(call))
         try:
             await asyncio.wait({answer}, timeout=TOTAL_TIMEOUT)
-            # A process that stood still finds its time used up, and perhaps a token set that came meanwhile.
+            # A process that stood still finds its time used up, and perhaps tokens that came meanwhile.
             await asyncio.wait({answer}, timeout=GRACE)
             if answer.done():
                 return answer.result()

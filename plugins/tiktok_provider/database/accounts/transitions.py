@@ -1,4 +1,4 @@
-"""What happens to an account, each as one step within a transaction; ``accounts`` runs them around the calls.
+"""What happens to an account, each as one step within a transaction; ``service`` runs them around its calls.
 
 A step that must be committed and yet end in an error returns the error instead of raising it.
 """
@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from tiktok_provider.database.accounts import refresh_lease as leases
 from tiktok_provider.database.accounts.connections import (
-    TikTokApp,
     check_origin,
     has_tokens,
     is_stored,
@@ -29,6 +28,7 @@ from tiktok_provider.exceptions import (
     ConnectionUnreadableError,
     TikTokError,
 )
+from tiktok_provider.store.connection import Account
 from tiktok_provider.store.errors import AccountDeadError, not_connected, unknown_account
 from tiktok_provider.store.token_sets import (
     Busy,
@@ -39,88 +39,92 @@ from tiktok_provider.store.token_sets import (
 )
 
 STORE = "tiktok store"
-# How many first sets are remembered: an API server that still has an older one must not bring it back.
-_REMEMBERED_FIRST_SETS = 10
+# How many initial tokens are remembered: an API server that still reads older ones must not adopt them again.
+_REMEMBERED_INITIAL_TOKENS = 10
 
 Outcome = TokenState | Busy | TikTokError
 
 
-def look(session: Session, app: TikTokApp, now: datetime) -> Outcome:
-    """Tell where the token set is; a first set that was not seen before becomes it."""
-    record = account_of(session, app, now)
-    return _told(record) if record else not_connected(app.conn_id)
+def look(session: Session, account: Account, now: datetime) -> Outcome:
+    """Return where the tokens are; initial tokens that were not seen before become the current ones."""
+    record = current_record(session, account, now)
+    return _answer(record) if record else not_connected(account.conn_id)
 
 
-def begin_refresh(session: Session, app: TikTokApp, seen_generation: int, now: datetime) -> Outcome | Lease:
-    """Take the lease, unless there is a newer set already, or somebody else has it."""
-    record = account_of(session, app, now)
+def begin_refresh(session: Session, account: Account, seen_generation: int, now: datetime) -> Outcome | Lease:
+    """Take the lease, unless there are newer tokens already, or another caller holds it."""
+    record = current_record(session, account, now)
     if record is None:
-        return not_connected(app.conn_id)
+        return not_connected(account.conn_id)
     if record.dead_at or record.generation != seen_generation:
-        return _told(record)
+        return _answer(record)
     if busy := leases.wait_for(record, now):
         return busy
-    tokens = read_tokens(session, app.conn_id, now)
+    tokens = read_tokens(session, account.conn_id, now)
     if tokens is None or not tokens.refresh_token:
-        return not_connected(app.conn_id)
+        return not_connected(account.conn_id)
     return leases.take(record, tokens, now)
 
 
-def keep(session: Session, app: TikTokApp, lease: Lease, tokens: StoredTokens, now: datetime) -> Outcome:
-    """Write the set that TikTok gave, lease or not, unless a person or a set that lives longer came between."""
-    record = session.get(AccountRecord, app.conn_id) or _new_record(session, app.conn_id)
+def write_refreshed(
+    session: Session, account: Account, lease: Lease, tokens: StoredTokens, now: datetime
+) -> Outcome:
+    """Write the tokens that TikTok gave, lease or not, unless a person brought others meanwhile, or newer ones are
+    written that live longer.
+    """
+    record = session.get(AccountRecord, account.conn_id) or _new_record(session, account.conn_id)
     overtaken = record.generation != lease.generation and (
-        record.settled_generation > lease.generation or not tokens.outlives(record.access_expires_at)
+        record.manual_generation > lease.generation or not tokens.outlives(record.access_expires_at)
     )
     if not overtaken:
-        _write(session, record, app, tokens, now)
+        _write(session, record, account, tokens, now)
     leases.finish(record, lease, now)
-    outcome = "overtaken" if overtaken else "new token set"
+    outcome = "overtaken" if overtaken else "new tokens"
     audit(
         session,
         "tiktok_refresh",
         actor=STORE,
-        conn_id=app.conn_id,
+        conn_id=account.conn_id,
         outcome=outcome,
         generation=record.generation,
     )
-    return _told(record)
+    return _answer(record)
 
 
-def refuse(session: Session, app: TikTokApp, lease: Lease, error: ApiError, now: datetime) -> Outcome:
-    """Judge an ``invalid_grant``: overtaken by a newer set, suspect, or the end of the account."""
-    record = session.get(AccountRecord, app.conn_id)
+def refuse(session: Session, account: Account, lease: Lease, error: ApiError, now: datetime) -> Outcome:
+    """Judge an ``invalid_grant``: overtaken by newer tokens, suspect, or the end of the account."""
+    record = session.get(AccountRecord, account.conn_id)
     if record is None:
-        return not_connected(app.conn_id)
+        return not_connected(account.conn_id)
     if record.generation != lease.generation:
-        leases.give_back(record, lease, now)
-        return _told(record)
+        leases.release(record, lease, now)
+        return _answer(record)
     suspect = leases.is_suspect(record, lease, now)
-    leases.give_back(record, lease, now, leases.PAUSE_WHEN_SUSPECT if suspect else leases.PAUSE_AFTER_FAILURE)
-    _note_failure(session, record, error, now, suspect=suspect)
+    leases.release(record, lease, now, leases.PAUSE_WHEN_SUSPECT if suspect else leases.PAUSE_AFTER_FAILURE)
+    _record_failure(session, record, error, now, suspect=suspect)
     if suspect:
         return Busy(leases.PAUSE_WHEN_SUSPECT.total_seconds())
     record.dead_at = now
-    record.last_error = f"{_reconnect(record)} {record.last_error}"
+    record.last_error = f"{_connect_again(record)} {record.last_error}"
     return AccountDeadError(record.last_error)
 
 
-def fail(session: Session, app: TikTokApp, lease: Lease, error: TikTokError, now: datetime) -> None:
-    """Note a refresh that failed for another reason, and pause before the next one."""
-    record = session.get(AccountRecord, app.conn_id)
+def fail(session: Session, account: Account, lease: Lease, error: TikTokError, now: datetime) -> None:
+    """Record a refresh that failed for another reason, and pause before the next one."""
+    record = session.get(AccountRecord, account.conn_id)
     if record is not None:
         leases.finish(record, lease, now, leases.PAUSE_AFTER_FAILURE)
-        _note_failure(session, record, error, now, suspect=False)
+        _record_failure(session, record, error, now, suspect=False)
 
 
-def connect(session: Session, app: TikTokApp, tokens: StoredTokens, actor: str, now: datetime) -> Outcome:
-    """Take the set of a new consent, whatever there was before."""
-    record = session.get(AccountRecord, app.conn_id) or _new_record(session, app.conn_id)
+def connect(session: Session, account: Account, tokens: StoredTokens, actor: str, now: datetime) -> Outcome:
+    """Write the tokens of a new consent, whatever there was before."""
+    record = session.get(AccountRecord, account.conn_id) or _new_record(session, account.conn_id)
     if not tokens.username and tokens.open_id == record.open_id:
         tokens = replace(tokens, username=record.username)
-    _settle(session, record, app, tokens, now)
+    _write_manual(session, record, account, tokens, now)
     _audit_connect(session, record, actor, "consent")
-    return _told(record)
+    return _answer(record)
 
 
 def disconnect(
@@ -131,9 +135,9 @@ def disconnect(
     problem: TikTokError | None,
     now: datetime,
 ) -> Disconnected:
-    """Wipe the token set, and the first set where the store can reach it.
+    """Wipe the tokens, and the initial tokens where the store can reach them.
 
-    :param seen: the first set that Airflow finds, wherever it comes from.
+    :param seen: the initial tokens that Airflow finds, wherever they come from.
     :param problem: why TikTok has not taken the access away.
     :raises ConnectionSettingsError: there is neither an account nor a Connection of this id.
     """
@@ -143,9 +147,9 @@ def disconnect(
     record = record or _new_record(session, conn_id)
     open_id = record.open_id
     wipe_tokens(session, conn_id)
-    remains = _initial_tokens_remains(session, record, seen, now)
+    remains = _has_initial_tokens_left(session, record, seen, now)
     record.generation += 1
-    record.settled_generation = record.generation
+    record.manual_generation = record.generation
     record.access_expires_at = record.refresh_expires_at = record.refreshed_at = None
     record.open_id = record.username = record.scope = ""
     record.dead_at = record.last_error = record.last_error_at = None
@@ -165,59 +169,59 @@ def disconnect(
     )
 
 
-def _initial_tokens_remains(
+def _has_initial_tokens_left(
     session: Session, record: AccountRecord, seen: StoredTokens | None, now: datetime
 ) -> bool:
-    """Wipe the first set in the metadata database; return whether there is another one, or may be."""
+    """Wipe the initial tokens in the metadata database; return whether there are others, or may be."""
     _remember_initial_tokens(record, seen)
     try:
         wiped = wipe_initial_tokens(session, record.conn_id, now)
     except ConnectionUnreadableError:
-        # Nobody can tell what is in there.
+        # What it holds cannot be known.
         return True
     _remember_initial_tokens(record, wiped)
     return seen is not None and (wiped is None or wiped.fingerprint != seen.fingerprint)
 
 
-def account_of(session: Session, app: TikTokApp, now: datetime) -> AccountRecord | None:
-    """Return the account's record, after a look at what a person may have connected; None without a token set.
+def current_record(session: Session, account: Account, now: datetime) -> AccountRecord | None:
+    """Return the account's record, with new initial tokens adopted; None without tokens.
 
-    :raises ConnectionSettingsError: the token set is not of the app, or the host, that the Connection names; or the
-        first set is another account's, too.
+    :raises ConnectionSettingsError: the tokens are not of the app, or the host, that the Connection names; or the
+        initial tokens are another Connection's, too.
     """
-    record = session.get(AccountRecord, app.conn_id)
-    if tokens := _adoptable(session, app, record, now):
+    record = session.get(AccountRecord, account.conn_id)
+    if tokens := _adoptable(session, account, record, now):
         if tokens.refresh_token:
-            _check_not_shared(session, app.conn_id, tokens)
-        record = record or _new_record(session, app.conn_id)
-        _settle(session, record, app, _to_be_named(tokens, now), now)
-        _audit_connect(session, record, STORE, "first set")
+            _check_not_shared(session, account.conn_id, tokens)
+        record = record or _new_record(session, account.conn_id)
+        _write_manual(session, record, account, _refresh_first_if_anonymous(tokens, now), now)
+        _audit_connect(session, record, STORE, "initial tokens")
         return record
-    if record is None or record.access_expires_at is None or not has_tokens(session, app.conn_id):
+    if record is None or record.access_expires_at is None or not has_tokens(session, account.conn_id):
         return None
-    check_origin(session, app)
+    check_origin(session, account)
     return record
 
 
 def _adoptable(
-    session: Session, app: TikTokApp, record: AccountRecord | None, now: datetime
+    session: Session, account: Account, record: AccountRecord | None, now: datetime
 ) -> StoredTokens | None:
-    """Return a token set that a person put into a Connection and that was not seen before."""
-    initial_tokens = app.initial_tokens
+    """Return tokens that a person put into a Connection and that were not seen before."""
+    initial_tokens = account.initial_tokens
     if record is None:
-        # After the loss of our tables alone, the set that was kept beside them is newer than the first one.
-        kept = read_tokens(session, app.conn_id, now)
+        # After the loss of the store's tables alone, the tokens kept in the second Connection are newer.
+        kept = read_tokens(session, account.conn_id, now)
         if kept is None or (initial_tokens and not kept.outlives(initial_tokens.access_expires_at)):
             return initial_tokens
-        check_origin(session, app)
+        check_origin(session, account)
         return kept
     if initial_tokens is None or initial_tokens.fingerprint in record.initial_tokens_hashes.split():
         return None
     return initial_tokens if initial_tokens.refresh_token or record.access_expires_at is None else None
 
 
-def _to_be_named(tokens: StoredTokens, now: datetime) -> StoredTokens:
-    """Let a set that does not say whose it is be refreshed before its first use: TikTok's answer says it.
+def _refresh_first_if_anonymous(tokens: StoredTokens, now: datetime) -> StoredTokens:
+    """Let tokens without an open id be refreshed before their first use: TikTok's answer names the account.
 
     Else a post that was begun for one account could go out on another, after a person has brought that one's tokens.
     """
@@ -227,9 +231,9 @@ def _to_be_named(tokens: StoredTokens, now: datetime) -> StoredTokens:
 
 
 def _check_not_shared(session: Session, conn_id: str, initial_tokens: StoredTokens) -> None:
-    """Refuse a set that another Connection has brought: of two who refresh it, each ends the other's tokens.
+    """Refuse initial tokens that another Connection has, too: each would end the other's tokens by a refresh.
 
-    A record without a token set is that of a disconnected account, which refreshes nothing.
+    A record without tokens is that of a disconnected account, which refreshes nothing.
     """
     other = session.scalar(
         select(AccountRecord.conn_id)
@@ -239,7 +243,7 @@ def _check_not_shared(session: Session, conn_id: str, initial_tokens: StoredToke
     )
     if other is not None:
         raise ConnectionSettingsError(
-            f"Connection {conn_id!r} has the same first token set as connection {other!r}, which refreshes it:"
+            f"Connection {conn_id!r} has the same initial tokens as connection {other!r}, which refreshes them:"
             " two connections would end each other's tokens. Have one connection for one TikTok account and use"
             f" {other!r}, or connect this one by itself: airflow tiktok connect {conn_id}"
         )
@@ -249,7 +253,7 @@ def _new_record(session: Session, conn_id: str) -> AccountRecord:
     record = AccountRecord(
         conn_id=conn_id,
         generation=0,
-        settled_generation=0,
+        manual_generation=0,
         initial_tokens_hashes="",
         open_id="",
         username="",
@@ -259,18 +263,18 @@ def _new_record(session: Session, conn_id: str) -> AccountRecord:
     return record
 
 
-def _settle(
-    session: Session, record: AccountRecord, app: TikTokApp, tokens: StoredTokens, now: datetime
+def _write_manual(
+    session: Session, record: AccountRecord, account: Account, tokens: StoredTokens, now: datetime
 ) -> None:
-    """Write a set that a person brought: refreshes under way no longer count."""
-    _remember_initial_tokens(record, app.initial_tokens)
-    _write(session, record, app, tokens, now)
-    record.settled_generation = record.generation
+    """Write tokens that a person brought: refreshes under way no longer count."""
+    _remember_initial_tokens(record, account.initial_tokens)
+    _write(session, record, account, tokens, now)
+    record.manual_generation = record.generation
     leases.clear(record)
 
 
 def _write(
-    session: Session, record: AccountRecord, app: TikTokApp, tokens: StoredTokens, now: datetime
+    session: Session, record: AccountRecord, account: Account, tokens: StoredTokens, now: datetime
 ) -> None:
     record.generation += 1
     record.access_expires_at = tokens.access_expires_at
@@ -278,19 +282,21 @@ def _write(
     record.open_id, record.username, record.scope = tokens.open_id, tokens.username, tokens.scope
     record.refreshed_at = now
     record.dead_at = record.last_error = record.last_error_at = None
-    write_tokens(session, app, tokens, record.generation)
+    write_tokens(session, account, tokens, record.generation)
 
 
 def _remember_initial_tokens(record: AccountRecord, initial_tokens: StoredTokens | None) -> None:
     if initial_tokens is not None and initial_tokens.fingerprint not in (
         seen := record.initial_tokens_hashes.split()
     ):
-        record.initial_tokens_hashes = " ".join([*seen, initial_tokens.fingerprint][-_REMEMBERED_FIRST_SETS:])
+        record.initial_tokens_hashes = " ".join(
+            [*seen, initial_tokens.fingerprint][-_REMEMBERED_INITIAL_TOKENS:]
+        )
 
 
-def _told(record: AccountRecord) -> TokenState | TikTokError:
+def _answer(record: AccountRecord) -> TokenState | TikTokError:
     if record.dead_at:
-        return AccountDeadError(record.last_error or _reconnect(record))
+        return AccountDeadError(record.last_error or _connect_again(record))
     if record.access_expires_at is None or record.refresh_expires_at is None:
         return not_connected(record.conn_id)
     return TokenState(
@@ -304,7 +310,7 @@ def _told(record: AccountRecord) -> TokenState | TikTokError:
     )
 
 
-def _note_failure(
+def _record_failure(
     session: Session, record: AccountRecord, error: TikTokError, now: datetime, *, suspect: bool
 ) -> None:
     record.last_error, record.last_error_at = str(error), now
@@ -314,7 +320,7 @@ def _note_failure(
 def audit_failure(
     session: Session, conn_id: str, error: TikTokError, actor: str, *, suspect: bool = False
 ) -> None:
-    """Write to the audit log that TikTok gave no token set, without its words."""
+    """Write to the audit log that TikTok gave no tokens, without TikTok's words."""
     audit(
         session,
         "tiktok_token_failure",
@@ -338,9 +344,9 @@ def _audit_connect(session: Session, record: AccountRecord, actor: str, source: 
     )
 
 
-def _reconnect(record: AccountRecord) -> str:
+def _connect_again(record: AccountRecord) -> str:
     name = f"@{record.username}" if record.username else f"with open id {record.open_id or 'unknown'}"
     return (
         f"The owner of the TikTok account {name} must connect it again: airflow tiktok connect {record.conn_id}"
-        f" (or put a new token set into the extra of connection {record.conn_id!r})."
+        f" (or put new tokens into the extra of connection {record.conn_id!r})."
     )

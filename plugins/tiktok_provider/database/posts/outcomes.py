@@ -1,4 +1,4 @@
-"""How posts end: what TikTok told, what a person decided, and what is forgotten. Steps within a transaction."""
+"""How posts end: what TikTok reported, what a person decided, and what is deleted. Steps within a transaction."""
 
 import logging
 from datetime import datetime, timedelta
@@ -10,22 +10,22 @@ from sqlalchemy.orm import Session
 from tiktok_provider.database.accounts.transitions import STORE
 from tiktok_provider.database.posts.transitions import (
     FORGOTTEN,
-    bring_back,
+    audit_uncertain,
     end_attempt,
     find,
     last_attempt,
+    limit_lease,
     state_error,
-    tell_doubt,
-    told,
+    to_record,
 )
 from tiktok_provider.database.session import audit
 from tiktok_provider.database.tables import AttemptRow, PostRow
-from tiktok_provider.store.errors import PostStateError
+from tiktok_provider.store.errors import no_record
 from tiktok_provider.store.posts import PostOutcome, PostRecord, PostState, Resolution
 
 log = logging.getLogger(__name__)
 
-# After the operators' usual deadline a person may decide, too; a word of TikTok still counts more.
+# After the operators' usual deadline a person may decide, too; TikTok's own report still counts more.
 GIVEN_UP = timedelta(hours=24)
 
 # What is known for more certain, or weighs more, beats what stands before it.
@@ -43,8 +43,8 @@ def record_outcome(
     if post_outcome.state not in _RANK:
         raise state_error(row, f"{str(post_outcome.state)!r} is no outcome")
     attempt = _attempt_of(session, row, post_outcome.publish_id)
-    if _is_rash(row, post_outcome, now):
-        return told(row)
+    if _is_premature(row, post_outcome, now):
+        return to_record(row)
     is_news = attempt is not None and _beats(post_outcome.state, attempt.outcome)
     if attempt is not None and is_news:
         end_attempt(
@@ -54,7 +54,7 @@ def record_outcome(
         _end_current(session, row, post_outcome, now)
     elif is_news:
         _end_earlier(session, row, post_outcome, now)
-    return told(row)
+    return to_record(row)
 
 
 def resolve(session: Session, conn_id: str, post_key: str, seen: Resolution, now: datetime) -> PostRecord:
@@ -76,7 +76,7 @@ def resolve(session: Session, conn_id: str, post_key: str, seen: Resolution, now
     if (attempt := last_attempt(session, row)) is not None:
         end_attempt(attempt, row.state, now, reason=row.fail_reason)
     _audit(session, row, "tiktok_post_resolved", actor=seen.actor, outcome=row.state, post_id=seen.post_id)
-    return told(row)
+    return to_record(row)
 
 
 def forget(session: Session, conn_id: str, post_key: str, now: datetime, *, actor: str) -> PostRecord:
@@ -93,8 +93,10 @@ def forget(session: Session, conn_id: str, post_key: str, now: datetime, *, acto
     if row.state == PostState.FINISHING:
         raise state_error(row, "TikTok may be publishing it now. Let its task wait for the outcome")
     if row.state in (PostState.CLAIMED, PostState.INTENDED, PostState.UPLOADING) and _is_held(row, now):
-        raise state_error(row, f"a task is at it until {row.lease_until:%H:%M:%S} UTC. Stop that task first")
-    record = told(row)
+        raise state_error(
+            row, f"a task is publishing it until {row.lease_until:%H:%M:%S} UTC. Stop that task first"
+        )
+    record = to_record(row)
     session.execute(delete(AttemptRow).where(AttemptRow.post_id == row.id))
     _wipe(row, now)
     _audit(session, row, "tiktok_post_forgotten", actor=actor, outcome=record.state)
@@ -110,9 +112,7 @@ def prune(session: Session, before: datetime) -> int:
 def _found(session: Session, conn_id: str, post_key: str) -> PostRow:
     row = find(session, conn_id, post_key)
     if row is None:
-        raise PostStateError(
-            f"There is no record of a post {post_key!r} of connection {conn_id!r}: airflow tiktok posts lists all."
-        )
+        raise no_record(conn_id, post_key)
     return row
 
 
@@ -137,8 +137,8 @@ def _end_current(session: Session, row: PostRow, post_outcome: PostOutcome, now:
         row.updated_at = now
 
 
-def _is_rash(row: PostRow, post_outcome: PostOutcome, now: datetime) -> bool:
-    """Whether a person would be asked to settle what another task may just be sending."""
+def _is_premature(row: PostRow, post_outcome: PostOutcome, now: datetime) -> bool:
+    """Whether a person would be asked about a post that another task may just be sending."""
     is_theirs = row.task != post_outcome.task
     return post_outcome.state == PostState.UNCERTAIN and is_theirs and _is_held(row, now)
 
@@ -164,11 +164,11 @@ def _end_earlier(session: Session, row: PostRow, post_outcome: PostOutcome, now:
 def _become(session: Session, row: PostRow, post_outcome: PostOutcome, now: datetime) -> None:
     row.state = post_outcome.state
     row.status, row.fail_reason, row.resolved_by = dict(post_outcome.status), post_outcome.fail_reason, ""
-    # Nobody has anything left to send.
+    # No try has anything left to send.
     row.lease_until, row.updated_at = None, now
     _add_post_ids(row, post_outcome)
     if row.state == PostState.UNCERTAIN:
-        tell_doubt(session, row, post_outcome.fail_reason)
+        audit_uncertain(session, row, post_outcome.fail_reason)
 
 
 def _add_post_ids(row: PostRow, post_outcome: PostOutcome) -> None:
@@ -178,7 +178,7 @@ def _add_post_ids(row: PostRow, post_outcome: PostOutcome) -> None:
 
 
 def _is_lost(row: PostRow, now: datetime) -> bool:
-    """Whether it is as good as uncertain: nobody is left who could tell what became of an init with a URL, or the
+    """Whether it is as good as uncertain: no task is left that could tell what became of an init with a URL, or the
     last byte left so long ago that the task that waits may be gone for good.
     """
     if row.state == PostState.FINISHING:
@@ -187,12 +187,12 @@ def _is_lost(row: PostRow, now: datetime) -> bool:
 
 
 def _is_held(row: PostRow, now: datetime) -> bool:
-    bring_back(row, now)
+    limit_lease(row, now)
     return row.lease_until is not None and row.lease_until > now
 
 
 def _wipe(row: PostRow, now: datetime) -> None:
-    """Leave no more than the generation, so that a try that stood still all the while is refused for ever."""
+    """Leave no more than the generation, so that a try that stood still all the while is refused for good."""
     row.state, row.generation = FORGOTTEN, row.generation + 1
     row.content, row.origin, row.status, row.post_ids = {}, {}, {}, []
     row.fingerprint = row.task = row.try_id = row.username = row.open_id = row.profile_url = ""

@@ -1,4 +1,4 @@
-"""The posts: who may publish them, how far they have come, and how they have ended."""
+"""The posts: which try may publish them, how far they have come, and how they have ended."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -7,8 +7,8 @@ from typing import TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tiktok_provider.database.accounts.connections import read_app
-from tiktok_provider.database.posts import outcomes as settling
+from tiktok_provider.database.accounts.connections import read_stored_account
+from tiktok_provider.database.posts import outcomes
 from tiktok_provider.database.posts import transitions as changes
 from tiktok_provider.database.session import change
 from tiktok_provider.database.tables import PostRow
@@ -41,26 +41,28 @@ class PostService:
     def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._clock = clock
 
-    async def claim(self, conn_id: str, post_key: str, wish: PostClaim) -> Claimed:
+    async def claim(self, conn_id: str, post_key: str, wanted: PostClaim) -> Claimed:
         """Ask for the right to publish; see ``Verdict``. Repeating it after a lost answer does no harm.
 
         :raises AccountChangedError: the post was begun for another TikTok account.
         :raises PostTakenError: a later try of the same task holds the lease.
         :raises ConnectionSettingsError: the user's Connection cannot be read, lacks something, or names another app
-            or host than those that gave the token set.
+            or host than those that gave the tokens.
         """
-        app = await in_thread(read_app, conn_id, self._clock())
-        return await self._change(lambda session: changes.claim(session, app, post_key, wish, self._clock()))
+        account = await in_thread(read_stored_account, conn_id, self._clock())
+        return await self._change(
+            lambda session: changes.claim(session, account, post_key, wanted, self._clock())
+        )
 
     async def look(self, conn_id: str, post_key: str) -> PostRecord | None:
-        """Tell what is on record; None if nothing is."""
+        """Return what is on record; None if nothing is."""
         return await self._change(lambda session: changes.look(session, conn_id, post_key))
 
     async def write(self, conn_id: str, post_key: str, generation: int, step: PostStep) -> PostRecord:
         """Write one step of the holder and renew the lease. Repeating it after a lost answer does no harm.
 
-        :param generation: of the claim; a lease that has ended is still good as long as nobody took over.
-        :raises PostTakenError: another try has taken the post over; this one must stop at once.
+        :param generation: of the claim; a lease that has ended is still good while no other try has claimed the post.
+        :raises PostTakenError: another try has claimed the post; this one must stop at once.
         :raises PostStateError: the step is not possible from the state on record.
         """
         return await self._change(
@@ -73,7 +75,7 @@ class PostService:
         :raises PostStateError: the post has no such attempt.
         """
         return await self._change(
-            lambda session: settling.record_outcome(session, conn_id, post_key, post_outcome, self._clock())
+            lambda session: outcomes.record_outcome(session, conn_id, post_key, post_outcome, self._clock())
         )
 
     async def posts(
@@ -91,7 +93,7 @@ class PostService:
         if state is not None:
             rows = rows.where(PostRow.state == state)
         rows = rows.order_by(PostRow.updated_at.desc(), PostRow.id.desc()).limit(limit)
-        return await self._change(lambda session: [changes.told(row) for row in session.scalars(rows)])
+        return await self._change(lambda session: [changes.to_record(row) for row in session.scalars(rows)])
 
     async def resolve(
         self,
@@ -103,14 +105,14 @@ class PostService:
         post_id: str | None = None,
         post_url: str | None = None,
     ) -> PostRecord:
-        """Settle an uncertain post by what a person has seen; the audit log says who.
+        """Decide an uncertain post by what a person has seen; the audit log says who.
 
         :param posted: whether it is out; if not, the next try posts it.
         :raises PostStateError: it is not uncertain, or not on record.
         """
         seen = Resolution(posted=posted, actor=actor, post_id=post_id, post_url=post_url)
         return await self._change(
-            lambda session: settling.resolve(session, conn_id, post_key, seen, self._clock())
+            lambda session: outcomes.resolve(session, conn_id, post_key, seen, self._clock())
         )
 
     async def forget(self, conn_id: str, post_key: str, *, actor: str) -> PostRecord:
@@ -119,12 +121,12 @@ class PostService:
         :raises PostStateError: the post is under way or uncertain, or not on record.
         """
         return await self._change(
-            lambda session: settling.forget(session, conn_id, post_key, self._clock(), actor=actor)
+            lambda session: outcomes.forget(session, conn_id, post_key, self._clock(), actor=actor)
         )
 
     async def prune(self) -> int:
         """Delete attempts older than 90 days; return how many. Outcomes are kept for good."""
-        return await self._change(lambda session: settling.prune(session, self._clock() - KEEP_ATTEMPTS))
+        return await self._change(lambda session: outcomes.prune(session, self._clock() - KEEP_ATTEMPTS))
 
     async def _change(self, step: Callable[[Session], T]) -> T:
         # In a thread: the database blocks, and the event loop also serves Airflow's heartbeats.

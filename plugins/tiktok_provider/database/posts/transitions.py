@@ -1,6 +1,6 @@
-"""What happens to a post, each as one step within a transaction; ``posts`` runs them.
+"""What happens to a post, each as one step within a transaction; ``service`` runs them.
 
-The database refuses the second of two who decide on the same version of a record; the loser decides anew.
+Of two that decide on the same version of a record, the database refuses one, which then decides again.
 """
 
 from dataclasses import fields
@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tiktok_provider.database.accounts.connections import TikTokApp
-from tiktok_provider.database.accounts.refresh_lease import CLOCKS_APART
-from tiktok_provider.database.accounts.transitions import STORE, account_of
+from tiktok_provider.database.accounts.refresh_lease import CLOCK_SKEW
+from tiktok_provider.database.accounts.transitions import STORE, current_record
 from tiktok_provider.database.session import audit
 from tiktok_provider.database.tables import AccountRecord, AttemptRow, PostRow
+from tiktok_provider.store.connection import Account
 from tiktok_provider.store.errors import AccountChangedError, PostStateError, PostTakenError
 from tiktok_provider.store.posts import (
     LEASE,
@@ -41,33 +41,35 @@ ABANDONED = "abandoned"
 
 # Of a pull: what its record can say when TikTok's answer to init comes late.
 _GIVEN_UP = (PostState.UNCERTAIN, PostState.FAILED)
-_SETTLED = (PostState.OUT, PostState.IN_INBOX, PostState.UNCERTAIN)
+_ENDED = (PostState.OUT, PostState.IN_INBOX, PostState.UNCERTAIN)
 _COLUMNS = tuple(column.name for column in fields(PostRecord))
 
 
 def look(session: Session, conn_id: str, post_key: str) -> PostRecord | None:
-    """Tell what is on record."""
+    """Return what is on record."""
     row = find(session, conn_id, post_key)
-    return told(row) if row else None
+    return to_record(row) if row else None
 
 
-def claim(session: Session, app: TikTokApp, post_key: str, wish: PostClaim, now: datetime) -> Claimed:
-    """Give the lease to who may have it.
+def claim(session: Session, account: Account, post_key: str, wanted: PostClaim, now: datetime) -> Claimed:
+    """Give the lease to the claimant if it may have it.
 
     :raises AccountChangedError: the post was begun for another TikTok account.
     :raises PostTakenError: a later try of the same task holds the lease.
     """
-    account = account_of(session, app, now)
-    row = _row(session, app.conn_id, post_key)
+    record = current_record(session, account, now)
+    row = _row(session, account.conn_id, post_key)
     if row is None or row.state == FORGOTTEN:
-        row = _begin(session, row or PostRow(conn_id=app.conn_id, post_key=post_key, generation=0), wish, now)
-    _check_account(row, account)
-    if row.state in _SETTLED:
-        return Claimed(verdict=Verdict.ENDED, record=told(row))
-    if wait := _held_by_another(row, wish.claimant, now):
-        return Claimed(verdict=Verdict.THEIRS, record=told(row), retry_in=wait)
-    _take(row, wish, now)
-    return Claimed(verdict=Verdict.YOURS, record=told(row))
+        row = _new_record(
+            session, row or PostRow(conn_id=account.conn_id, post_key=post_key, generation=0), wanted, now
+        )
+    _check_account(row, record)
+    if row.state in _ENDED:
+        return Claimed(verdict=Verdict.ENDED, record=to_record(row))
+    if wait := _held_by_another(row, wanted.claimant, now):
+        return Claimed(verdict=Verdict.THEIRS, record=to_record(row), retry_in=wait)
+    _take(row, wanted, now)
+    return Claimed(verdict=Verdict.YOURS, record=to_record(row))
 
 
 def write(
@@ -79,12 +81,12 @@ def write(
     :raises PostStateError: the step is not possible from the state on record.
     """
     row = find(session, conn_id, post_key)
-    if row is not None and isinstance(step, Start) and _is_missed(session, row, generation, step):
-        return _find_again(session, row, step, now)
+    if row is not None and isinstance(step, Start) and _is_late_start(session, row, generation, step):
+        return _record_late_start(session, row, step, now)
     if row is None or row.generation != generation:
         raise PostTakenError(
-            f"Another try has taken post {post_key!r} of connection {conn_id!r} over, or a person has forgotten it:"
-            " this one must stop."
+            f"Another try has claimed post {post_key!r} of connection {conn_id!r}, or a person has deleted its"
+            " record: this one must stop."
         )
     match step:
         case Intend():
@@ -96,15 +98,15 @@ def write(
         case MarkFailed():
             _fail(session, row, step, now)
         case MarkUncertain():
-            _doubt(session, row, step, now)
+            _mark_uncertain(session, row, step, now)
         case Renew() | Release():
             pass
     row.lease_until = None if isinstance(step, Release) else now + LEASE
     row.updated_at = now
-    return told(row)
+    return to_record(row)
 
 
-def told(row: PostRow) -> PostRecord:
+def to_record(row: PostRow) -> PostRecord:
     """Return the record as readers see it."""
     columns: dict[str, Any] = {name: getattr(row, name) for name in _COLUMNS}
     return PostRecord(**columns | {"state": PostState(row.state), "post_ids": tuple(row.post_ids)})
@@ -133,7 +135,7 @@ def end_attempt(
         attempt.log_ids = [*attempt.log_ids, log_id]
 
 
-def tell_doubt(session: Session, row: PostRow, reason: str) -> None:
+def audit_uncertain(session: Session, row: PostRow, reason: str) -> None:
     """Write an uncertain post to the audit log."""
     audit(
         session,
@@ -157,48 +159,48 @@ def _row(session: Session, conn_id: str, post_key: str) -> PostRow | None:
     return session.scalar(select(PostRow).where(PostRow.conn_id == conn_id, PostRow.post_key == post_key))
 
 
-def _begin(session: Session, row: PostRow, wish: PostClaim, now: datetime) -> PostRow:
+def _new_record(session: Session, row: PostRow, wanted: PostClaim, now: datetime) -> PostRow:
     """Make a new record; a forgotten one keeps nothing but its generation."""
     row.state = PostState.CLAIMED
-    row.origin = dict(wish.origin)
+    row.origin = dict(wanted.origin)
     row.task = row.try_id = row.open_id = row.username = ""
     row.try_number = row.attempt = 0
     row.created_at = now
     row.profile_url = ""
-    _forget_attempt(row)
-    _remember_wish(row, wish)
+    _clear_attempt(row)
+    _record_content(row, wanted)
     session.add(row)
     return row
 
 
-def _remember_wish(row: PostRow, wish: PostClaim) -> None:
+def _record_content(row: PostRow, wanted: PostClaim) -> None:
     row.kind, row.source, row.fingerprint, row.content = (
-        wish.kind,
-        wish.source,
-        wish.fingerprint,
-        dict(wish.content),
+        wanted.kind,
+        wanted.source,
+        wanted.fingerprint,
+        dict(wanted.content),
     )
 
 
-def _forget_attempt(row: PostRow) -> None:
-    """Nothing is known of the attempt that begins."""
+def _clear_attempt(row: PostRow) -> None:
+    """Clear what was known of the attempt before this one."""
     row.publish_id = row.size = row.chunk_size = row.encrypted_upload_url = row.url_expires_at = None
     row.finishing_at = row.post_url = None
     row.sent_bytes, row.status, row.post_ids = 0, {}, []
-    # The creator's page stays: an earlier attempt may come out yet.
+    # The creator's page stays: an earlier attempt may still come out.
     row.fail_reason = row.resolved_by = ""
 
 
-def _check_account(row: PostRow, account: AccountRecord | None) -> None:
-    if account is None or not account.open_id:
+def _check_account(row: PostRow, record: AccountRecord | None) -> None:
+    if record is None or not record.open_id:
         return
-    if row.open_id and row.open_id != account.open_id:
+    if row.open_id and row.open_id != record.open_id:
         raise AccountChangedError(
             f"Post {row.post_key!r} was begun for the TikTok account {_name(row.username, row.open_id)}, but"
-            f" connection {row.conn_id!r} now belongs to {_name(account.username, account.open_id)}. Connect the"
+            f" connection {row.conn_id!r} now belongs to {_name(record.username, record.open_id)}. Connect the"
             " first account again, or give the post of the other one a post key of its own."
         )
-    row.open_id, row.username = account.open_id, account.username or row.username
+    row.open_id, row.username = record.open_id, record.username or row.username
 
 
 def _name(username: str, open_id: str) -> str:
@@ -206,35 +208,35 @@ def _name(username: str, open_id: str) -> str:
 
 
 def _held_by_another(row: PostRow, claimant: Claimant, now: datetime) -> float:
-    """Return for how many seconds somebody else holds the lease, 0 if it can be taken."""
-    bring_back(row, now)
+    """Return for how many seconds another task holds the lease, 0 if it can be taken."""
+    limit_lease(row, now)
     if row.lease_until is None or row.lease_until <= now:
         return 0.0
     if row.task != claimant.task:
         return (row.lease_until - now).total_seconds()
     if claimant.try_number < row.try_number:
         raise PostTakenError(
-            f"Try {row.try_number} of the same task has taken post {row.post_key!r} of connection {row.conn_id!r}"
-            f" over: try {claimant.try_number} must stop."
+            f"Try {row.try_number} of the same task has claimed post {row.post_key!r} of connection {row.conn_id!r}:"
+            f" try {claimant.try_number} must stop."
         )
     return 0.0
 
 
-def bring_back(row: PostRow, now: datetime) -> None:
-    """Let a lease that was written by a clock that was ahead end when any other would."""
-    if row.lease_until is not None and row.lease_until > now + LEASE + CLOCKS_APART:
+def limit_lease(row: PostRow, now: datetime) -> None:
+    """Shorten a lease that was written by a clock that was ahead."""
+    if row.lease_until is not None and row.lease_until > now + LEASE + CLOCK_SKEW:
         row.lease_until = now + LEASE
 
 
-def _take(row: PostRow, wish: PostClaim, now: datetime) -> None:
-    claimant = wish.claimant
+def _take(row: PostRow, wanted: PostClaim, now: datetime) -> None:
+    claimant = wanted.claimant
     holder = (claimant.task, claimant.try_number, claimant.try_id)
     repeated = row.lease_until is not None and (row.task, row.try_number, row.try_id) == holder
     if not repeated:
         row.generation += 1
         row.task, row.try_number, row.try_id = holder
     if not row.attempt:
-        _remember_wish(row, wish)
+        _record_content(row, wanted)
     row.lease_until, row.updated_at = now + LEASE, now
 
 
@@ -250,7 +252,7 @@ def _intend(session: Session, row: PostRow, step: Intend, now: datetime) -> None
     if last is not None and not last.outcome:
         last.sent_bytes = row.sent_bytes
         end_attempt(last, ABANDONED, now)
-    _forget_attempt(row)
+    _clear_attempt(row)
     row.state = PostState.INTENDED
     row.attempt += 1
     row.source, row.fingerprint, row.content = step.source, step.fingerprint, dict(step.content)
@@ -276,8 +278,8 @@ def _start(session: Session, row: PostRow, step: Start, now: datetime) -> None:
         attempt.publish_id, attempt.size, attempt.finishing_at = row.publish_id, row.size, row.finishing_at
 
 
-def _is_missed(session: Session, row: PostRow, generation: int, step: Start) -> bool:
-    """Whether it is the publish id of a pull that nobody else can know: its init was answered after all."""
+def _is_late_start(session: Session, row: PostRow, generation: int, step: Start) -> bool:
+    """Whether it is the publish id of a pull that no other try can know: its init was answered after all."""
     if row.source != "url" or (row.generation == generation and row.state not in _GIVEN_UP):
         return False
     is_unknown = row.publish_id is None and row.state in (PostState.INTENDED, *_GIVEN_UP)
@@ -287,13 +289,13 @@ def _is_missed(session: Session, row: PostRow, generation: int, step: Start) -> 
     return is_its_own and (is_unknown or is_repeated)
 
 
-def _find_again(session: Session, row: PostRow, step: Start, now: datetime) -> PostRecord:
-    """Whoever holds the post by now, and whatever a person has seen: TikTok has it, so it can be waited for."""
+def _record_late_start(session: Session, row: PostRow, step: Start, now: datetime) -> PostRecord:
+    """Record it whichever try holds the post by now, whatever a person has seen: TikTok has it, wait for it."""
     if row.state == PostState.FINISHING:
-        return told(row)
+        return to_record(row)
     row.state = PostState.INTENDED
     _start(session, row, step, now)
-    # Who holds it now takes it for a pull of which nobody knows anything.
+    # The try that holds it now takes it for a pull without a publish id.
     row.generation += 1
     row.fail_reason, row.resolved_by, row.updated_at = "", "", now
     if (attempt := last_attempt(session, row)) is not None:
@@ -306,7 +308,7 @@ def _find_again(session: Session, row: PostRow, step: Start, now: datetime) -> P
         post_key=row.post_key,
         publish_id=row.publish_id,
     )
-    return told(row)
+    return to_record(row)
 
 
 def _progress(session: Session, row: PostRow, step: Progress, now: datetime) -> None:
@@ -329,13 +331,13 @@ def _fail(session: Session, row: PostRow, step: MarkFailed, now: datetime) -> No
     _end_last(session, row, now, step.reason, step.log_id)
 
 
-def _doubt(session: Session, row: PostRow, step: MarkUncertain, now: datetime) -> None:
+def _mark_uncertain(session: Session, row: PostRow, step: MarkUncertain, now: datetime) -> None:
     if row.state == PostState.UNCERTAIN:
         return
     _require(row, step, PostState.INTENDED, PostState.UPLOADING, PostState.FINISHING)
     row.state, row.fail_reason = PostState.UNCERTAIN, step.reason
     _end_last(session, row, now, step.reason)
-    tell_doubt(session, row, step.reason)
+    audit_uncertain(session, row, step.reason)
 
 
 def _end_last(session: Session, row: PostRow, now: datetime, reason: str, log_id: str = "") -> None:

@@ -239,8 +239,8 @@ class AwayDatabase:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception, seconds: float) -> None:
         self.error, self.seconds = error, seconds
         self.pauses: list[float] = []
-        self._real = account_changes.keep
-        monkeypatch.setattr(account_changes, "keep", self._keep)
+        self._real = account_changes.write_refreshed
+        monkeypatch.setattr(account_changes, "write_refreshed", self._keep)
 
     def _keep(self, *arguments: Any) -> Any:
         if sum(self.pauses) < self.seconds:

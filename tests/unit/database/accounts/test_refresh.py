@@ -34,7 +34,7 @@ def test_a_refresh_brings_a_token_that_works(expired: Mia) -> None:
 
 def test_a_refresh_is_in_the_audit_log(expired: Mia) -> None:
     refresh(expired)
-    facts = {"conn_id": "mia", "outcome": "new token set", "generation": 2}
+    facts = {"conn_id": "mia", "outcome": "new tokens", "generation": 2}
     assert expired.audit_log()[-1] == ("tiktok_refresh", facts)
 
 

@@ -18,7 +18,7 @@ def test_a_holder_that_lost_its_lease_cannot_end_its_followers() -> None:
     record = AccountRecord(conn_id="mia", generation=1)
     lost = leases.take(record, TOKENS, NOW)
     follower = leases.take(record, TOKENS, later(60))
-    leases.give_back(record, lost, later(61))
+    leases.release(record, lost, later(61))
     assert record.lease_holder == follower.holder
     assert leases.wait_for(record, later(62)) is not None
 

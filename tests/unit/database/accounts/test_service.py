@@ -149,9 +149,9 @@ def test_the_kept_set_survives_the_loss_of_our_tables(mia: Mia) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "sentence"),
     [
-        ({"login": None}, ConnectionSettingsError, "login"),
-        ({"password": ""}, ConnectionSettingsError, "password"),
-        ({"conn_type": "http"}, ConnectionSettingsError, "'http', not 'tiktok'"),
+        ({"login": None}, ConnectionSettingsError, "lacks its Client key"),
+        ({"password": ""}, ConnectionSettingsError, "lacks its Client secret"),
+        ({"conn_type": "http"}, ConnectionSettingsError, "'http', it must be 'tiktok'"),
         ({"extra": "[]"}, ConnectionUnreadableError, "malformed"),
         ({"host": "https://elsewhere.example"}, HostNotAllowedError, "elsewhere.example"),
     ],
@@ -180,7 +180,7 @@ def test_an_id_without_room_for_the_second_one_is_refused(mia: Mia) -> None:
 def test_somebody_elses_connection_is_not_overwritten(mia: Mia) -> None:
     with transaction() as session:
         session.add(Connection("mia.tokens", "http", extra={"mine": 1}))
-    with pytest.raises(ConnectionSettingsError, match=r"'mia.tokens' was made or changed by somebody else"):
+    with pytest.raises(ConnectionSettingsError, match=r"'mia.tokens' was made or changed by a person"):
         run(mia.store().look("mia"))
     assert mia.kept() == {"mine": 1}
 
@@ -195,7 +195,7 @@ def test_a_connection_of_the_same_type_that_counts_no_generations_is_somebody_el
         written = {"extra": extra, "is_extra_encrypted": extra == "unreadable"}
         columns = ", ".join(f"{name} = :{name}" for name in written)
         session.execute(text(f"UPDATE connection SET {columns}"), written)
-    with pytest.raises(ConnectionSettingsError, match="made or changed by somebody else"):
+    with pytest.raises(ConnectionSettingsError, match="made or changed by a person"):
         run(mia.store().look("mia"))
     assert [account.conn_id for account in run(mia.store().accounts())] == ["mia.tokens"]
 

@@ -62,7 +62,7 @@ def test_a_second_connection_with_the_same_initial_tokens_is_refused_and_names_t
 
 def test_a_second_connection_with_the_refresh_token_alone_is_refused_too(mia: Mia, first: Tokens) -> None:
     define_too(mia, replace(first, access_token=""))
-    with pytest.raises(ConnectionSettingsError, match="same first token set"):
+    with pytest.raises(ConnectionSettingsError, match="same initial tokens"):
         run(mia.store().look("mia2"))
 
 
@@ -97,7 +97,7 @@ def test_a_initial_tokens_of_its_own_is_taken_over(mia: Mia, first: Tokens) -> N
     define_too(mia, mia.issue())
     assert run(mia.store().look("mia2")).generation == 1
     define_too(mia, first)
-    with pytest.raises(ConnectionSettingsError, match="the same first token set"):
+    with pytest.raises(ConnectionSettingsError, match="the same initial tokens"):
         run(mia.store().look("mia2"))
 
 

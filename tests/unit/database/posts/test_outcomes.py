@@ -206,7 +206,7 @@ def test_a_post_whose_last_byte_left_a_day_ago_can_be_settled_by_a_person(posts:
 
 def test_an_init_of_a_url_that_nobody_came_back_to_counts_as_uncertain(posts: Posts) -> None:
     posts.bring_to(intend("url"), source="url")
-    with pytest.raises(PostStateError, match="a task is at it"):
+    with pytest.raises(PostStateError, match="a task is publishing it"):
         run(posts.store.forget("mia", KEY, actor="anna"))
     posts.mia.clock.advance(seconds=61)
     with pytest.raises(PostStateError, match="airflow tiktok resolve mia"):
@@ -217,9 +217,9 @@ def test_an_init_of_a_url_that_nobody_came_back_to_counts_as_uncertain(posts: Po
 @pytest.mark.parametrize(
     ("steps", "reason"),
     [
-        ((), "a task is at it"),
-        (INTENDED, "a task is at it"),
-        (UPLOADING, "a task is at it"),
+        ((), "a task is publishing it"),
+        (INTENDED, "a task is publishing it"),
+        (UPLOADING, "a task is publishing it"),
         (FINISHING, "may be publishing it now"),
         ((*FINISHING, Release()), "may be publishing it now"),
         (UNCERTAIN, "airflow tiktok resolve mia campaign/7 --posted"),

@@ -208,8 +208,8 @@ ALLOWED: dict[str, set[str]] = {
     "progress": {"uploading", "finishing"},
     "renew": {str(state) for state in PostState},
     "release": {str(state) for state in PostState},
-    "fail": {"intended", "uploading", "finishing", "failed"},
-    "doubt": {"intended", "uploading", "finishing", "uncertain"},
+    "mark_failed": {"intended", "uploading", "finishing", "failed"},
+    "mark_uncertain": {"intended", "uploading", "finishing", "uncertain"},
 }
 REACHED: dict[str, tuple[PostStep | PostOutcome, ...]] = {
     "claimed": (),
