@@ -19,7 +19,7 @@ import consent
 from local_airflow import LocalAirflow
 from local_sandbox import LocalSandbox, local_sandbox
 from narration import Narrator, StepError
-from tiktok_provider.publishing.media.video_checks import check, probe
+from tiktok_provider.publishing.media.video_checks import check
 from tiktok_provider.publishing.media.video_file import VideoFile
 from tiktok_sandbox.clips import make_clip
 
@@ -85,7 +85,7 @@ class Demo:
                 return make_clip(self._folder / "clip.mp4", text="Hello from Airflow")
         with self._narrator.step("Check the video"):
             file = VideoFile(video)
-            violations = check(probe(file))
+            violations = check(file.facts)
             if violations:
                 raise ValueError("; ".join(str(violation) for violation in violations))
             return video.absolute()

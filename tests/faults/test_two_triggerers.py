@@ -67,7 +67,7 @@ def _upload(whole: Whole, video: bytes) -> list[str]:
     with httpx.Client(base_url=whole.sandbox.url, trust_env=False) as client:
         driver = SyncDriver(client, lambda spent: None if spent else tokens.access_token)
         for _ in range(POSTS):
-            started = driver.run(init_video(post, source))
+            started = driver.run(init_video(post, source, lambda: None))
             assert started.upload_url
             client.put(started.upload_url, content=video, headers=headers).raise_for_status()
             ids.append(started.publish_id)

@@ -10,6 +10,11 @@ from pydantic import BeforeValidator, Field
 from tiktok_provider.api.calls import Answered, Call, open_envelope, parse, post_json
 from tiktok_provider.api.chunks import ChunkPlan
 
+# ``source_info`` of an init: where the media come from.
+SourceInfo = Mapping[str, Any]
+# Makes sure, right before an init leaves, that it may.
+Check = Callable[[], object]
+
 
 class PrivacyLevel(StrEnum):
     """Who may see a post. Which of them an account offers is in its creator_info."""
@@ -100,7 +105,7 @@ class PostStatus(Answered):
     downloaded_bytes: int | None = None
 
 
-def file_source(plan: ChunkPlan) -> dict[str, Any]:
+def file_source(plan: ChunkPlan) -> SourceInfo:
     """Return ``source_info`` for bytes that we upload."""
     return {
         "source": "FILE_UPLOAD",
@@ -110,40 +115,49 @@ def file_source(plan: ChunkPlan) -> dict[str, Any]:
     }
 
 
-def url_source(video_url: str) -> dict[str, Any]:
+def url_source(video_url: str) -> SourceInfo:
     """Return ``source_info`` for a video that TikTok pulls."""
     return {"source": "PULL_FROM_URL", "video_url": video_url}
 
 
-def init_video(
-    post: VideoPost, source: Mapping[str, Any], check: Callable[[], object] | None = None
-) -> Call[Started]:
+def photo_source(photo_urls: Sequence[str], cover_index: int = 0) -> SourceInfo:
+    """Return ``source_info`` for photos, which TikTok always pulls.
+
+    :param photo_urls: 1 to 35 verified https URLs.
+    :param cover_index: from 0.
+    """
+    return {
+        "source": "PULL_FROM_URL",
+        "photo_images": list(photo_urls),
+        "photo_cover_index": cover_index,
+    }
+
+
+def init_video(post: VideoPost, source: SourceInfo, check: Check) -> Call[Started]:
     """Start a direct video post. Scope ``video.publish``; 6 a minute. Never repeated by itself.
 
     :param source: from ``file_source`` or ``url_source``.
-    :param check: called right before it leaves; what it raises keeps it from being sent.
+    :param check: called right before the request leaves; what it raises keeps it from being sent.
     """
-    body = {"post_info": _present(post), "source_info": source}
-    return _init("/v2/post/publish/video/init/", body, check)
+    return _init("/v2/post/publish/video/init/", {"post_info": _present(post), "source_info": source}, check)
 
 
-def init_inbox_video(source: Mapping[str, Any]) -> Call[Started]:
-    """Start a video draft. Scope ``video.upload``; 6 a minute, 5 pending. Never repeated by itself."""
-    return _init("/v2/post/publish/inbox/video/init/", {"source_info": source})
+def init_inbox_video(source: SourceInfo, check: Check) -> Call[Started]:
+    """Start a video draft. Scope ``video.upload``; 6 a minute, 5 pending. Never repeated by itself.
+
+    :param source: from ``file_source`` or ``url_source``.
+    :param check: as in ``init_video``.
+    """
+    return _init("/v2/post/publish/inbox/video/init/", {"source_info": source}, check)
 
 
 def init_photos(
-    post: PhotoPost,
-    photo_urls: Sequence[str],
-    *,
-    cover_index: int = 0,
-    direct: bool = True,
-    is_aigc: bool = False,
+    post: PhotoPost, source: SourceInfo, check: Check, *, direct: bool, is_aigc: bool = False
 ) -> Call[Started]:
     """Start a photo post, or a draft with ``direct=False``. Never repeated by itself.
 
-    :param photo_urls: 1 to 35 verified https URLs that TikTok pulls.
-    :param cover_index: from 0.
+    :param source: from ``photo_source``.
+    :param check: as in ``init_video``.
     """
     drafted = {"title": post.title, "description": post.description}
     body = {
@@ -151,13 +165,9 @@ def init_photos(
         "post_mode": "DIRECT_POST" if direct else "MEDIA_UPLOAD",
         "is_aigc": is_aigc,
         "post_info": _present(post) if direct else drafted,
-        "source_info": {
-            "source": "PULL_FROM_URL",
-            "photo_images": list(photo_urls),
-            "photo_cover_index": cover_index,
-        },
+        "source_info": source,
     }
-    return _init("/v2/post/publish/content/init/", body)
+    return _init("/v2/post/publish/content/init/", body, check)
 
 
 def fetch_status(publish_id: str) -> Call[PostStatus]:
@@ -172,7 +182,7 @@ def cancel(publish_id: str) -> Call[None]:
     open_envelope(answer)
 
 
-def _init(path: str, body: Mapping[str, Any], check: Callable[[], object] | None = None) -> Call[Started]:
+def _init(path: str, body: Mapping[str, Any], check: Check) -> Call[Started]:
     answer = yield post_json(path, body, repeatable=False, check=check)
     return parse(Started, open_envelope(answer))
 

@@ -22,7 +22,7 @@ def put_chunk(
     :param upload_url: what init gave, whole; a secret.
     :param total: bytes of the file.
     :param content_type: ``video/mp4``, ``video/quicktime`` or ``video/webm``.
-    :param body: gives the chunk's bytes, anew at each call.
+    :param body: gives the chunk's bytes, from the first one at each call.
     :raises UploadExpiredError: the URL is no longer valid.
     :raises UploadError: TikTok refuses the chunk; ``maybe_stored`` tells whether an earlier try may have arrived,
         ``progress`` what TikTok says that it holds.

@@ -2,19 +2,21 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
 from tiktok_provider.exceptions import PostFailedError, PostTimeoutError, PostUncertainError
 from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
 from tiktok_provider.operators.leave_worker import leave_worker
+from tiktok_provider.publishing.parameters import OnCap, OnChangedInput, TypedParameters
 from tiktok_provider.publishing.waiting.polling import Outcome, WaitFor, Watch, result_of
 from tiktok_provider.publishing.waiting.result import PostResult, recorded_result, video_url
 from tiktok_provider.retry import TikTokRetryPolicy
 from tiktok_provider.store.posts import PostRecord, PostState
+from tiktok_provider.store.rate_limits import Cap
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,27 +25,41 @@ if TYPE_CHECKING:
     from tiktok_provider.hooks.tiktok import TikTokHook
     from tiktok_provider.publishing.deferral import DeferTask
     from tiktok_provider.publishing.post_record import StoredPost
-    from tiktok_provider.publishing.publisher import OnChangedInput, Sent
-    from tiktok_provider.publishing.rate_limit import OnCap, RateLimiter
+    from tiktok_provider.publishing.publisher import Sent
+    from tiktok_provider.publishing.rate_limit import RateLimiter
+    from tiktok_provider.publishing.request import PostRequest
     from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
 
 
-class TikTokPublishingOperator(BaseOperator):
+class TikTokPublishingOperator(TypedParameters, BaseOperator):
     """Base of the publishing operators; see ``TikTokPublishVideoOperator`` for the parameters.
 
-    What brings the HTTP client along is imported inside the methods, so that parsing a DAG does not pay for it.
+    A new kind of post is a subclass with its own parameters that builds its ``request``.
+
+    What imports the HTTP client is imported inside the methods, so that parsing a DAG does not pay for it.
     """
 
     template_fields: Sequence[str] = ("post_key", "tiktok_conn_id")
     operator_extra_links = (TikTokPostLink(),)
     ui_color = "#fde8ee"
 
+    parameter_types: ClassVar[Mapping[str, Any]] = {
+        "post_key": str | None,
+        "on_changed_input": OnChangedInput,
+        "on_cap": OnCap,
+        "wait": bool,
+        "wait_for_post_id": bool,
+        "deferrable": bool,
+        "timeout": timedelta | int | float,
+        "tiktok_conn_id": str,
+    }
+
     def __init__(
         self,
         *,
         post_key: str | None = None,
-        on_changed_input: "OnChangedInput" = "warn",
-        on_cap: "OnCap" = "wait",
+        on_changed_input: OnChangedInput = "warn",
+        on_cap: OnCap = "wait",
         wait: bool = True,
         wait_for_post_id: bool = False,
         deferrable: bool = True,
@@ -54,41 +70,33 @@ class TikTokPublishingOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(retries=retries, retry_policy=retry_policy, **kwargs)
-        _check_choice("on_changed_input", on_changed_input, ("warn", "fail"))
-        _check_choice("on_cap", on_cap, ("wait", "fail"))
         self.post_key = post_key
         self.on_changed_input = on_changed_input
         self.on_cap = on_cap
         self.wait = wait
         self.wait_for_post_id = wait_for_post_id
         self.deferrable = deferrable
-        self.timeout = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+        self.timeout = timeout
         self.tiktok_conn_id = tiktok_conn_id
 
     @abstractmethod
-    def send(
-        self, hook: "TikTokHook", ledger: "StoredPost", budget: "RateLimiter", context: "Context"
-    ) -> "Sent":
-        """Check the post and do what is still to be done until TikTok has it."""
+    def request(self) -> "PostRequest":
+        """Return what is to be published, from parameters that are of their types."""
 
-    def wait_for(self) -> WaitFor:
+    def wait_for(self, request: "PostRequest") -> WaitFor:
         """Return what to wait for."""
-        return "post_id" if self.wait_for_post_id else "complete"
+        return request.target.wait_for
 
     def execute(self, context: "Context") -> PostResult:
         """Send the post unless it is on record as sent, then wait or defer."""
         from tiktok_provider.hooks.tiktok import TikTokHook
         from tiktok_provider.publishing.deferral import DeferTask
 
+        self.check_parameters()
         with TikTokHook(self.tiktok_conn_id) as hook:
-            ledger, budget = self._ledger(hook, context), self._budget(hook, context)
             while True:
                 try:
-                    sent = self.send(hook, ledger, budget, context)
-                    # The link and whoever reads XComs meanwhile find these before the task defers.
-                    context["ti"].xcom_push("publish_id", sent.record.publish_id)
-                    context["ti"].xcom_push(POST_URL_KEY, sent.record.post_url or "")
-                    return self._wait(context, hook, sent)
+                    return self._publish(context, hook)
                 except DeferTask as pause:
                     self._pause(pause)
 
@@ -100,8 +108,8 @@ class TikTokPublishingOperator(BaseOperator):
         post_key: str | None = None,
         tiktok_conn_id: str | None = None,
     ) -> PostResult:
-        """Take the work up after a deferral that was about the time alone; see ``execute_complete``."""
-        self._take_up(post_key, tiktok_conn_id)
+        """Go on after a deferral that was about the time alone; see ``execute_complete``."""
+        self._keep_to(post_key, tiktok_conn_id)
         return self.execute(context)
 
     def execute_complete(
@@ -113,7 +121,7 @@ class TikTokPublishingOperator(BaseOperator):
         post_key: str | None = None,
         tiktok_conn_id: str | None = None,
     ) -> PostResult:
-        """Take up the trigger's event: record the outcome, and return it.
+        """Go on with the trigger's event: record the outcome, and return it.
 
         :param post_key: as it was when the task left; templates may be rendered to something else by now.
         :param tiktok_conn_id: likewise.
@@ -124,7 +132,7 @@ class TikTokPublishingOperator(BaseOperator):
         from tiktok_provider.hooks.tiktok import TikTokHook
         from tiktok_provider.publishing.deferral import DeferTask
 
-        self._take_up(post_key, tiktok_conn_id)
+        self._keep_to(post_key, tiktok_conn_id)
         with TikTokHook(self.tiktok_conn_id) as hook:
             try:
                 return self._finish(context, hook, Outcome.from_event(event), reused=reused)
@@ -132,27 +140,28 @@ class TikTokPublishingOperator(BaseOperator):
                 self._pause(pause)
         return self.execute(context)
 
-    def _take_up(self, post_key: str | None, tiktok_conn_id: str | None) -> None:
+    def _keep_to(self, post_key: str | None, tiktok_conn_id: str | None) -> None:
         """Keep to the post with which the task has left: its templates may be rendered to another one by now."""
         self.post_key = post_key or self.post_key
         self.tiktok_conn_id = tiktok_conn_id or self.tiktok_conn_id
 
     def _rendered(self) -> dict[str, str | None]:
-        """What a task that leaves takes along."""
+        """Return what a task that leaves its worker needs to keep to its post."""
         return {"post_key": self.post_key, "tiktok_conn_id": self.tiktok_conn_id}
 
-    def _ledger(self, hook: "TikTokHook", context: "Context") -> "StoredPost":
+    def _stored_post(self, hook: "TikTokHook", context: "Context") -> "StoredPost":
         from tiktok_provider.publishing.post_key import claimant_of, origin_of, post_key_of
         from tiktok_provider.publishing.post_record import StoredPost
 
         key = post_key_of(self.post_key, origin_of(context))
         return StoredPost(hook.store, key, claimant_of(context))
 
-    def _budget(self, hook: "TikTokHook", context: "Context") -> "RateLimiter":
+    def _rate_limiter(self, hook: "TikTokHook", context: "Context", cap: Cap = Cap.POSTS) -> "RateLimiter":
         from tiktok_provider.publishing.post_key import claimant_of
         from tiktok_provider.publishing.rate_limit import RateLimiter
 
-        return RateLimiter(hook.store, claimant_of(context).task, on_cap=self.on_cap)
+        task = claimant_of(context).task
+        return RateLimiter(hook.store, task, on_cap=self.on_cap, draft=cap is Cap.DRAFTS)
 
     def _pause(self, pause: "DeferTask") -> None:
         """Leave the worker until it is time; without deferral, wait on it."""
@@ -161,32 +170,49 @@ class TikTokPublishingOperator(BaseOperator):
         self.log.info("Waiting %.0f s on the worker, as %s.", pause.seconds, pause.reason)
         time.sleep(pause.seconds)
 
-    def _wait(self, context: "Context", hook: "TikTokHook", sent: "Sent") -> PostResult:
+    def _publish(self, context: "Context", hook: "TikTokHook") -> PostResult:
+        request = self.request()
+        sent = self._send(context, hook, request)
+        # The link and other readers of XComs find these before the task defers.
+        context["ti"].xcom_push("publish_id", sent.record.publish_id)
+        context["ti"].xcom_push(POST_URL_KEY, sent.record.post_url or "")
+        return self._wait(context, hook, sent, self.wait_for(request))
+
+    def _send(self, context: "Context", hook: "TikTokHook", request: "PostRequest") -> "Sent":
+        from tiktok_provider.publishing.post_key import origin_of
+        from tiktok_provider.publishing.publisher import Publisher
+        from tiktok_provider.publishing.session import PublishingSession
+
+        limiter = self._rate_limiter(hook, context, request.target.cap)
+        session = PublishingSession(hook, self._stored_post(hook, context), limiter, request)
+        return Publisher(session, origin_of(context), self.on_changed_input).publish()
+
+    def _wait(self, context: "Context", hook: "TikTokHook", sent: "Sent", wait_for: WaitFor) -> PostResult:
         from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
         from tiktok_provider.triggers.post_status import deferral
 
-        if self._has_all(sent.record):
+        if _has_all(sent.record, wait_for):
             return self._result(context, sent.record, reused=sent.reused)
-        watch = self._watch(sent.record, cleared=sent.reused)
-        poller = WorkerPoller(hook, self._budget(hook, context), watch)
+        watch = self._watch(sent.record, wait_for, reused=sent.reused)
+        poller = WorkerPoller(hook, self._rate_limiter(hook, context), watch)
         if not self.wait:
-            return self._look_once(context, hook, sent, poller)
+            return self._ask_once(context, hook, sent, poller)
         if self.deferrable:
             kept = {"reused": sent.reused, **self._rendered()}
             self.defer(**deferral(self.tiktok_conn_id, watch), kwargs=kept)
         return self._finish(context, hook, poller.wait(), reused=sent.reused)
 
-    def _look_once(
+    def _ask_once(
         self, context: "Context", hook: "TikTokHook", sent: "Sent", poller: "WorkerPoller"
     ) -> PostResult:
         """Return a post without waiting for it; what an earlier try has sent may have ended in any way since."""
         if not sent.reused or sent.record.state == PostState.OUT:
             return self._result(context, sent.record, reused=sent.reused)
-        from tiktok_provider.publishing.waiting.outcome_to_record import is_last_word
+        from tiktok_provider.publishing.waiting.outcome_to_record import is_final
         from tiktok_provider.publishing.waiting.uncertain import uncertain_post
 
         step = poller.ask()
-        if isinstance(step, Outcome) and is_last_word(step):
+        if isinstance(step, Outcome) and is_final(step):
             return self._finish(context, hook, step, reused=True)
         if sent.record.state == PostState.IN_INBOX:
             return self._finish(context, hook, Outcome(str(sent.record.publish_id), "inbox"), reused=True)
@@ -196,26 +222,20 @@ class TikTokPublishingOperator(BaseOperator):
             )
         return self._result(context, sent.record, reused=True)
 
-    def _has_all(self, record: PostRecord) -> bool:
-        """Whether there is nothing left to wait for; only TikTok can say more about an attempt of its own."""
-        if record.state != PostState.OUT:
-            return False
-        return bool(record.post_ids) or self.wait_for() != "post_id" or bool(record.resolved_by)
-
-    def _watch(self, record: PostRecord, *, cleared: bool) -> Watch:
+    def _watch(self, record: PostRecord, wait_for: WaitFor, *, reused: bool) -> Watch:
         """Return what the trigger waits for.
 
-        :param cleared: a post that another try has sent is waited for anew, but asked for as rarely as its age
-            deserves.
+        :param reused: a post that another try has sent is waited for once more in full, but asked for as rarely as
+            its age deserves.
         """
         now = time.time()
-        # Of what this try has sent, the last byte has just left; it was announced before, perhaps by an earlier try.
-        sent_at = record.finishing_at.timestamp() if cleared and record.finishing_at else now
-        anew = cleared and record.state != PostState.OUT
-        deadline = (now if anew else sent_at) + self.timeout.total_seconds()
+        # Of what this try has sent, the last byte has just left, though an earlier try may have recorded it.
+        sent_at = record.finishing_at.timestamp() if reused and record.finishing_at else now
+        in_full = reused and record.state != PostState.OUT
+        deadline = (now if in_full else sent_at) + _seconds(self.timeout)
         # Once TikTok has confirmed the last byte, no status can say any more that bytes are missing.
         size = None if record.sent_bytes == record.size else record.size
-        return Watch(str(record.publish_id), self.wait_for(), sent_at, deadline, size)
+        return Watch(str(record.publish_id), wait_for, sent_at, deadline, size)
 
     def _finish(
         self, context: "Context", hook: "TikTokHook", outcome: Outcome, *, reused: bool
@@ -223,7 +243,7 @@ class TikTokPublishingOperator(BaseOperator):
         from tiktok_provider.publishing.deferral import DeferTask
         from tiktok_provider.publishing.waiting.uncertain import uncertain_post
 
-        record = self._settle(self._ledger(hook, context), outcome)
+        record = self._record(self._stored_post(hook, context), outcome)
         if outcome.kind != "done" and record.state == PostState.OUT:
             # A person, another task or a later attempt knows better than this wait.
             return self._result(context, record, reused=True)
@@ -232,29 +252,29 @@ class TikTokPublishingOperator(BaseOperator):
         try:
             result_of(outcome)
         except PostFailedError as error:
-            self._look_for_cap(hook, context, error)
+            self._record_cap(hook, context, error)
             raise
         except (PostTimeoutError, PostUncertainError) as error:
             if record.state != PostState.UNCERTAIN:
-                # The question was refused, which says nothing of the post: there is nothing to settle.
+                # The question was refused, which says nothing of the post: there is nothing to resolve.
                 raise
             raise uncertain_post(hook, record, str(error)) from error
         return self._result(context, record, reused=reused)
 
-    def _settle(self, ledger: "StoredPost", outcome: Outcome) -> PostRecord:
+    def _record(self, stored_post: "StoredPost", outcome: Outcome) -> PostRecord:
         from tiktok_provider.publishing.waiting.outcome_to_record import post_outcome_of
 
-        record = ledger.known()
+        record = stored_post.read_existing()
         page = record.profile_url
         post_outcome = post_outcome_of(outcome, lambda post_id: video_url(page, post_id) if page else None)
-        return ledger.record_outcome(post_outcome) if post_outcome else record
+        return stored_post.record_outcome(post_outcome) if post_outcome else record
 
-    def _look_for_cap(self, hook: "TikTokHook", context: "Context", error: PostFailedError) -> None:
+    def _record_cap(self, hook: "TikTokHook", context: "Context", error: PostFailedError) -> None:
         """A cap can show as a fail reason, too: then the account is closed, and the next attempt comes later."""
         from tiktok_provider.publishing.rate_limit import CAP_OF_CODE
 
         if error.fail_reason in CAP_OF_CODE:
-            self._budget(hook, context).cap_reached(error.fail_reason)
+            self._rate_limiter(hook, context).cap_reached(error.fail_reason)
 
     def _result(self, context: "Context", record: PostRecord, *, reused: bool) -> PostResult:
         result = recorded_result(record, reused=reused)
@@ -265,6 +285,14 @@ class TikTokPublishingOperator(BaseOperator):
         return result
 
 
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}, allowed: {', '.join(choices)}")
+def _has_all(record: PostRecord, wait_for: WaitFor) -> bool:
+    """Whether there is nothing left to wait for; only TikTok can say more about an attempt of its own."""
+    if wait_for == "inbox" and record.state == PostState.IN_INBOX:
+        return True
+    if record.state != PostState.OUT:
+        return False
+    return bool(record.post_ids) or wait_for != "post_id" or bool(record.resolved_by)
+
+
+def _seconds(timeout: timedelta | float) -> float:
+    return timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)

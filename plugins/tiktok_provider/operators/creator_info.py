@@ -1,11 +1,12 @@
 """Ask what a creator offers."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
 from tiktok_provider.operators.leave_worker import leave_worker
+from tiktok_provider.publishing.parameters import TypedParameters
 from tiktok_provider.retry import TikTokRetryPolicy
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.retry_policy import RetryPolicy
 
 
-class TikTokCreatorInfoOperator(BaseOperator):
+class TikTokCreatorInfoOperator(TypedParameters, BaseOperator):
     """Returns what the creator offers at this moment, as a dict.
 
     Its keys are ``creator_username``, ``creator_nickname``, ``creator_avatar_url`` (valid for two hours),
@@ -29,6 +30,7 @@ class TikTokCreatorInfoOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("tiktok_conn_id",)
+    parameter_types: ClassVar[Mapping[str, Any]] = {"tiktok_conn_id": str}
     ui_color = "#e6f9f8"
 
     def __init__(
@@ -41,6 +43,7 @@ class TikTokCreatorInfoOperator(BaseOperator):
     ) -> None:
         super().__init__(retries=retries, retry_policy=retry_policy, **kwargs)
         self.tiktok_conn_id = tiktok_conn_id
+        self.check_literals()
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Ask TikTok, as soon as the account may."""
@@ -50,14 +53,15 @@ class TikTokCreatorInfoOperator(BaseOperator):
         from tiktok_provider.publishing.rate_limit import RateLimiter
         from tiktok_provider.store.rate_limits import Endpoint
 
+        self.check_parameters()
         with TikTokHook(self.tiktok_conn_id) as hook:
-            budget = RateLimiter(hook.store, claimant_of(context).task, on_cap="fail")
+            rate_limiter = RateLimiter(hook.store, claimant_of(context).task, on_cap="fail")
             try:
-                with budget.call(Endpoint.CREATOR_INFO):
+                with rate_limiter.call(Endpoint.CREATOR_INFO):
                     return hook.creator_info().model_dump(mode="json")
             except DeferTask as pause:
                 leave_worker(self, pause)
 
     def execute_again(self, context: "Context", event: Any = None) -> dict[str, Any]:  # noqa: ARG002  (Airflow's)
-        """Take the work up after the deferral."""
+        """Go on after the deferral."""
         return self.execute(context)

@@ -1,12 +1,14 @@
 """Check from a worker and from a triggerer what publishing needs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
+
+from tiktok_provider.publishing.parameters import TypedParameters
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -15,31 +17,34 @@ if TYPE_CHECKING:
 _LONGEST_VISIT = timedelta(minutes=5)
 
 
-class TikTokDoctorOperator(BaseOperator):
+class TikTokDoctorOperator(TypedParameters, BaseOperator):
     """Runs the checks of ``airflow tiktok doctor`` that make sense on a worker, then the same in a triggerer.
 
     Returns all findings, as dicts with ``where``, ``check``, ``conn_id``, ``result`` and ``detail``. Fails without
-    retries if one is wrong. Ends after five minutes with a timeout if no triggerer is alive. A clear examines anew.
+    retries if one is wrong. Ends after five minutes with a timeout if no triggerer is alive. A clear examines again.
 
     :param tiktok_conn_id: a Connection of type ``tiktok``.
     """
 
     template_fields: Sequence[str] = ("tiktok_conn_id",)
+    parameter_types: ClassVar[Mapping[str, Any]] = {"tiktok_conn_id": str}
 
     def __init__(self, *, tiktok_conn_id: str = "tiktok_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.tiktok_conn_id = tiktok_conn_id
+        self.check_literals()
 
     def execute(self, context: "Context") -> None:  # noqa: ARG002  (Airflow's signature)
         """Examine this worker, then go on in a triggerer."""
         from tiktok_provider.doctor.run import examine_process
         from tiktok_provider.triggers.doctor import TikTokDoctorTrigger
 
+        self.check_parameters()
         findings = [asdict(finding) for finding in examine_process(self.tiktok_conn_id)]
         self.defer(
             trigger=TikTokDoctorTrigger(self.tiktok_conn_id),
             method_name="execute_complete",
-            kwargs={"on_worker": self._told("worker", findings)},
+            kwargs={"on_worker": self._logged("worker", findings)},
             timeout=_LONGEST_VISIT,
         )
 
@@ -53,13 +58,13 @@ class TikTokDoctorOperator(BaseOperator):
 
         :raises AirflowFailException: something is wrong.
         """
-        findings = [*on_worker, *self._told("triggerer", event)]
+        findings = [*on_worker, *self._logged("triggerer", event)]
         if wrong := [row for row in findings if row["result"] == "wrong"]:
-            told = (f"On the {row['where']}, {row['check']}: {row['detail']}" for row in wrong)
-            raise AirflowFailException(" ".join(told))
+            words = (f"On the {row['where']}, {row['check']}: {row['detail']}" for row in wrong)
+            raise AirflowFailException(" ".join(words))
         return findings
 
-    def _told(self, where: str, findings: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    def _logged(self, where: str, findings: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
         rows = [{"where": where, **{name: str(value) for name, value in row.items()}} for row in findings]
         for row in rows:
             say = self.log.info if row["result"] == "ok" else self.log.warning

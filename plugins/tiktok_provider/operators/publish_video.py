@@ -1,42 +1,20 @@
 """Publish to a creator's profile (TikTok's "direct post")."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import PurePath
-from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tiktok_provider.operators.base import TikTokPublishingOperator
 from tiktok_provider.publishing.waiting.polling import WaitFor
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from tiktok_provider.hooks.tiktok import TikTokHook
-    from tiktok_provider.publishing.post_record import StoredPost
-    from tiktok_provider.publishing.publisher import Sent
-    from tiktok_provider.publishing.rate_limit import RateLimiter
-    from tiktok_provider.publishing.request import VideoOrder
-
-
-# What the parameters may be once templates are rendered; a text such as "False" would otherwise pass for true.
-_KINDS: dict[str, tuple[type, ...]] = {
-    "video": (str, PathLike, NoneType),
-    "video_url": (str, NoneType),
-    "privacy_level": (str,),
-    "title": (str,),
-    "allow_comment": (bool,),
-    "allow_duet": (bool,),
-    "allow_stitch": (bool,),
-    "cover_timestamp_ms": (int, NoneType),
-    "brand_content": (bool,),
-    "brand_organic": (bool,),
-    "is_aigc": (bool,),
-}
+    from tiktok_provider.publishing.media.medium import VideoMedia
+    from tiktok_provider.publishing.request import DirectVideo, PostRequest
 
 
 class TikTokPublishVideoOperator(TikTokPublishingOperator):
-    """Publishes one video and, unless told otherwise, waits in the triggerer until TikTok has published it.
+    """Publishes one video and, by default, waits in the triggerer until TikTok has published it.
 
     Everything that can be known is checked first: values, the file (container, codec, sides, frame rate, duration,
     size) and what the creator offers. All violations come in one error, and nothing is sent.
@@ -47,12 +25,12 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     **One post per post key.** Every step is on record in the store before it is taken. A retry goes on where the
     last try was cut off: it resumes the upload where TikTok stands, or only waits. A clear, a backfill with
     reprocessing, a run that was deleted and created again, or another task with the same post key return the post
-    that is on record (``reused: True``), and say what differs from it. Clearing a task is therefore no wish to post
-    again: that is another post key, or ``airflow tiktok forget``. A post that TikTok reports as FAILED is not out,
-    so the next try makes a new attempt. Where nobody can know whether TikTok has accepted a post, the task fails
-    once, without retries, and names the command that settles it.
+    that is on record (``reused: True``), and say what differs from it. Clearing a task therefore does not post
+    again: another post key does, or ``airflow tiktok forget``. A post that TikTok reports as FAILED is not out,
+    so the next try makes a new attempt. Where it cannot be known whether TikTok has accepted a post, the task
+    fails once, without retries, and names the command that resolves it.
 
-    **No worker waits** for TikTok, for the account's budget of calls, or for another task with the same post key:
+    **No worker waits** for TikTok, for the account's rate limits, or for another task with the same post key:
     the task defers, which spends no retry.
 
     Resuming needs retries: with ``retries=0`` a task that was cut off goes on only when it is cleared.
@@ -74,15 +52,16 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     :param allow_duet: lets people make duets.
     :param allow_stitch: lets people stitch.
     :param cover_timestamp_ms: the frame for the cover, in milliseconds from the start; None takes the first.
-    :param brand_content: a paid partnership for somebody else's brand. Not with ``SELF_ONLY``.
+    :param brand_content: a paid partnership for another brand than the creator's. Not with ``SELF_ONLY``.
     :param brand_organic: promotes the creator's own business.
     :param is_aigc: labels the video as made with AI.
-    :param post_key: what makes two tasks the same post, 1 to 250 characters. Default: a hash of dag id, partition key
+    :param post_key: the idempotency key of the post: tasks with the same key are the same post. 1 to 250 characters.
+        Default: a hash of dag id, partition key
         (else logical date, else run id), task id and map index. A task that is mapped over a list that can change
         sets it from a natural id, because a map index is a position. Templated.
     :param on_changed_input: what happens if media, caption or settings differ from a post that is already out or on
         its way: ``warn``, or ``fail``. It is never posted again.
-    :param on_cap: when a cap of 24 hours is reached: ``wait`` in the triggerer until it ends, or ``fail``.
+    :param on_cap: when a 24-hour cap is reached: ``wait`` in the triggerer until it ends, or ``fail``.
     :param wait: False returns as soon as TikTok has the whole file. Whether it is published is then not known, and
         ``status`` is ``PROCESSING_UPLOAD``. When the task is cleared it asks TikTok once: a post that has failed
         since fails the task, and its next try makes a new attempt; one that is uncertain, or has landed in the
@@ -92,13 +71,13 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
         still missing at the deadline is a success.
     :param deferrable: wait in the triggerer; False holds the worker slot.
     :param timeout: how long to wait, from the last byte, as a ``timedelta`` or in seconds; a post that TikTok has not
-        finished by then is uncertain. A cleared task waits anew. Default: 24 hours.
+        finished by then is uncertain. A cleared task waits as long again. Default: 24 hours.
     :param tiktok_conn_id: a Connection of type ``tiktok`` with the scope ``video.publish``. Templated.
     :param retries: tries after the first. Default: 3.
     :param retry_policy: default: what the errors themselves say, see ``tiktok_provider.retry``.
     :raises InvalidInputError: with every violation; nothing was sent.
     :raises ConnectionSettingsError: the Connection lacks something; nothing was sent.
-    :raises AccountClosedError: a cap of 24 hours is reached, with ``on_cap="fail"``.
+    :raises AccountClosedError: a 24-hour cap is reached, with ``on_cap="fail"``.
     :raises PostFailedError: TikTok reports FAILED: nothing is out.
     :raises UncertainPostError: whether the post is out cannot be known; never retried.
     """
@@ -111,6 +90,20 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
         "post_key",
         "tiktok_conn_id",
     )
+    parameter_types: ClassVar[Mapping[str, Any]] = {
+        **TikTokPublishingOperator.parameter_types,
+        "video": str | PathLike | None,
+        "video_url": str | None,
+        "privacy_level": str,
+        "title": str,
+        "allow_comment": bool,
+        "allow_duet": bool,
+        "allow_stitch": bool,
+        "cover_timestamp_ms": int | None,
+        "brand_content": bool,
+        "brand_organic": bool,
+        "is_aigc": bool,
+    }
 
     def __init__(
         self,
@@ -145,34 +138,13 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
         self.brand_content = brand_content
         self.brand_organic = brand_organic
         self.is_aigc = is_aigc
+        self.check_literals()
 
-    def send(
-        self, hook: "TikTokHook", ledger: "StoredPost", budget: "RateLimiter", context: "Context"
-    ) -> "Sent":
-        """Check everything, then upload the file or let TikTok pull it."""
-        from tiktok_provider.publishing.post_key import origin_of
-        from tiktok_provider.publishing.publisher import VideoPublisher
-        from tiktok_provider.publishing.session import PublishingSession
-
-        work = PublishingSession(hook, ledger, budget, self._order())
-        return VideoPublisher(work, origin_of(context), self.on_changed_input).publish()
-
-    def wait_for(self) -> WaitFor:
-        """Return what to wait for: only posts that everybody may see get a public id."""
-        if self.wait_for_post_id and self.privacy_level != "PUBLIC_TO_EVERYONE":
-            self.log.info(
-                "Posts with %s get no public id: waiting until it is published.", self.privacy_level
-            )
-            return "complete"
-        return super().wait_for()
-
-    def _order(self) -> "VideoOrder":
+    def request(self) -> "DirectVideo":
+        """Return the video and its settings."""
         from tiktok_provider.api.posting import VideoPost
-        from tiktok_provider.publishing.media.video_file import VideoFile
-        from tiktok_provider.publishing.media.video_url import VideoUrl
-        from tiktok_provider.publishing.request import VideoOrder, check_types
+        from tiktok_provider.publishing.request import DirectVideo
 
-        check_types({name: (getattr(self, name), kinds) for name, kinds in _KINDS.items()})
         post = VideoPost(
             privacy_level=self.privacy_level,
             title=self.title,
@@ -184,7 +156,19 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
             is_aigc=self.is_aigc,
             video_cover_timestamp_ms=self.cover_timestamp_ms,
         )
-        if self.video is None:
-            assert self.video_url is not None
-            return VideoOrder(VideoUrl(self.video_url), post)
-        return VideoOrder(VideoFile(self.video), post)
+        return DirectVideo(self._media(), post)
+
+    def wait_for(self, request: "PostRequest") -> WaitFor:
+        """Return what to wait for: only posts that everybody may see get a public id."""
+        if not self.wait_for_post_id:
+            return super().wait_for(request)
+        if self.privacy_level == "PUBLIC_TO_EVERYONE":
+            return "post_id"
+        self.log.info("Posts with %s get no public id: waiting until it is published.", self.privacy_level)
+        return super().wait_for(request)
+
+    def _media(self) -> "VideoMedia":
+        from tiktok_provider.publishing.media.video_file import VideoFile
+        from tiktok_provider.publishing.media.video_url import VideoUrl
+
+        return VideoUrl(self.video_url or "") if self.video is None else VideoFile(self.video)

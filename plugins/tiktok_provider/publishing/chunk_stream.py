@@ -13,7 +13,7 @@ from tiktok_provider.api.chunks import Chunk, ChunkPlan
 from tiktok_provider.api.uploads import put_chunk
 from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.hooks.tiktok import TikTokHook
-from tiktok_provider.publishing.media.video_file import VideoFile
+from tiktok_provider.publishing.media.medium import UploadedMedia
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Progress:
             if self._is_due():
                 self._report("Sent", position)
 
-    def arrived(self, position: int) -> None:
+    def confirm(self, position: int) -> None:
         """Report that TikTok holds everything before this position."""
         if position == self.total or self._is_due():
             self._report("Uploaded", position)
@@ -86,14 +86,14 @@ class Upload:
     def __init__(
         self,
         hook: TikTokHook,
-        video: VideoFile,
+        media: UploadedMedia,
         plan: ChunkPlan,
         url: str,
         on_piece: Callable[[], None] = lambda: None,
         on_last: Callable[[], None] = lambda: None,
     ) -> None:
         self._hook = hook
-        self._video = video
+        self._media = media
         self._plan = plan
         self._url = masked(url)
         hook.hosts.check_upload(url)
@@ -110,13 +110,13 @@ class Upload:
         :raises EOFError: the file has become shorter while it was read.
         """
         self._check_file()
-        content_type = self._video.content_type
+        content_type = self._media.content_type
         self._hook.run(put_chunk(self._url, chunk, self._plan.size, content_type, lambda: self._body(chunk)))
-        self._progress.arrived(chunk.last + 1)
+        self._progress.confirm(chunk.last + 1)
 
     def _body(self, chunk: Chunk) -> Iterator[bytes]:
         position = chunk.first
-        for piece in self._progress.watch(position, self._video.pieces(chunk.first, chunk.last, PIECE_BYTES)):
+        for piece in self._progress.watch(position, self._media.pieces(chunk.first, chunk.last, PIECE_BYTES)):
             position += len(piece)
             self._on_piece()
             if position == self._plan.size:
@@ -128,14 +128,14 @@ class Upload:
 
     def _check_file(self) -> None:
         if self.file_has_changed():
-            raise InvalidInputError([f"video file {self._video.location} has changed since it was checked"])
+            raise InvalidInputError([f"file {self._media.location} has changed since it was checked"])
 
     def file_has_changed(self) -> bool:
         """Tell whether the file is another one than was checked, or none any more.
 
         :raises OSError: the storage cannot tell now.
         """
-        return not self._video.is_unchanged()
+        return not self._media.is_unchanged()
 
 
 def masked(url: str) -> str:

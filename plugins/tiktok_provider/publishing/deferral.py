@@ -1,4 +1,4 @@
-"""A try that cannot go on now says when to come back, so that no worker waits."""
+"""A try that cannot go on now says when the next one can, so that no worker waits."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ class DeferTask(Exception):  # noqa: N818  (it is no error)
     def __init__(self, seconds: float, reason: str) -> None:
         self.seconds = max(seconds, 0.0)
         self.reason = reason
-        super().__init__(f"{reason}: come back in {self.seconds:.0f} s")
+        super().__init__(f"{reason}, for {self.seconds:.0f} s")
 
 
 def shown(moment: datetime | None) -> str:

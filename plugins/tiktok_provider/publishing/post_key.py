@@ -29,20 +29,20 @@ def origin_of(context: "Context") -> dict[str, str]:
     return {"dag_id": ti.dag_id, "run": slot, "task_id": ti.task_id, "map_index": str(_map_index(ti))}
 
 
-def post_key_of(wanted: str | None, origin: Mapping[str, str]) -> str:
+def post_key_of(chosen: str | None, origin: Mapping[str, str]) -> str:
     """Return the post key.
 
-    :param wanted: what the user has set, after templates are rendered; None takes a hash of the origin.
+    :param chosen: what the user has set, after templates are rendered; None takes a hash of the origin.
     :raises InvalidInputError: it is blank or longer than 250 characters.
     """
-    if wanted is None:
+    if chosen is None:
         parts = "\n".join(origin[name] for name in ("dag_id", "run", "task_id", "map_index"))
         return hashlib.sha256(parts.encode()).hexdigest()[:32]
-    if not isinstance(wanted, str) or not wanted.strip() or len(wanted) > LONGEST_KEY:
+    if not isinstance(chosen, str) or not chosen.strip() or len(chosen) > LONGEST_KEY:
         raise InvalidInputError(
-            [f"post_key is {str(wanted)[:60]!r}, it must be a text of 1 to {LONGEST_KEY} characters"]
+            [f"post_key is {str(chosen)[:60]!r}, it must be a text of 1 to {LONGEST_KEY} characters"]
         )
-    return wanted.strip()
+    return chosen.strip()
 
 
 def claimant_of(context: "Context") -> Claimant:

@@ -61,7 +61,7 @@ class StoredPost:
         self.claimant = claimant
         self._clock, self._sleep = clock, sleep or time.sleep
         # When the last write began that the store has acknowledged, and when a renewal was last asked for.
-        self._held = self._asked = clock()
+        self._confirmed_at = self._renewed_at = clock()
         self._record: PostRecord | None = None
 
     @property
@@ -70,16 +70,16 @@ class StoredPost:
         assert self._record is not None, "a claim comes first"
         return self._record
 
-    def look(self) -> PostRecord | None:
+    def read(self) -> PostRecord | None:
         """Return what is on record, if anything; no claim is made."""
         return self._store.run(GetPost(self.post_key))
 
-    def known(self) -> PostRecord:
+    def read_existing(self) -> PostRecord:
         """Return what is on record of a post that is under way.
 
-        :raises PostError: nothing is, because somebody has had it forgotten.
+        :raises PostError: nothing is, because a person has had it forgotten.
         """
-        record = self.look()
+        record = self.read()
         if record is None:
             raise PostError(
                 f"Post key {self.post_key} is no longer on record: it was forgotten while this task waited. What"
@@ -92,18 +92,18 @@ class StoredPost:
         """Ask for the lease."""
         begun = self._clock()
         claimed = self._store.run(ClaimPost(self.post_key, claim))
-        self._record, self._held = claimed.record, begun
+        self._record, self._confirmed_at = claimed.record, begun
         return claimed
 
     def write(self, step: PostStep) -> PostRecord:
         """Write one step; what follows from it may only be done once this has returned."""
         generation, begun = self.record.generation, self._clock()
         record = self._store.run(WritePost(self.post_key, generation, step))
-        self._record, self._held = record, begun
+        self._record, self._confirmed_at = record, begun
         return record
 
     def write_patiently(self, step: PostStep) -> PostRecord:
-        """Write what nobody else knows; waits two minutes for a store that is away."""
+        """Write what only this process knows; waits two minutes for a store that is away."""
         retrying = Retrying(
             retry=retry_if_exception_type(PERHAPS_PASSING),
             stop=stop_after_delay(PATIENCE),
@@ -113,48 +113,48 @@ class StoredPost:
         )
         return retrying(self.write, step)
 
-    def announce(self, sent_bytes: int, *, is_last: bool) -> None:
-        """Tell how far the upload is before a chunk leaves; without this the last one must not be sent."""
+    def write_progress(self, sent_bytes: int, *, is_last: bool) -> None:
+        """Record how far the upload is before a chunk leaves; without this the last one must not be sent."""
         self.write(Progress(sent_bytes=sent_bytes, finishing=is_last))
 
-    def acknowledge(self, size: int) -> None:
-        """Tell that TikTok has confirmed the last byte: whatever its status says, it lacks nothing any more.
+    def write_complete(self, size: int) -> None:
+        """Record that TikTok has confirmed the last byte: whatever its status says, it lacks nothing any more.
 
-        This try knows it even if the store cannot be told.
+        This try knows it even if it cannot be recorded.
         """
         self._record = replace(self.record, sent_bytes=size)
         try:
             self.write_patiently(Progress(sent_bytes=size, finishing=True))
         except PERHAPS_PASSING as error:
-            log.warning("The store could not be told that TikTok has the last byte: %s", error)
+            log.warning("That TikTok has the last byte could not be recorded: %s", error)
         except (PostStateError, PostTakenError) as error:
-            # Whoever was faster knows how the post has ended, or waits for it as we do.
+            # The task that was faster knows how the post has ended, or waits for it as this one does.
             log.info("That TikTok has the last byte is not on record: %s", error)
 
-    def hold(self) -> None:
-        """Make sure, right before what cannot be undone, that nobody else has taken the post over meanwhile.
+    def verify_claim(self) -> None:
+        """Make sure, right before what cannot be undone, that this try still has the claim.
 
-        :raises PostTakenError: somebody has.
-        :raises StoreBusyError: the store answers so slowly that its word is old when it comes.
+        :raises PostTakenError: another try has it.
+        :raises StoreBusyError: the store answers so slowly that its answer is old when it comes.
         """
         for _ in range(_ROUNDS):
-            if self._clock() - self._held < RENEW_EVERY.total_seconds():
+            if self._clock() - self._confirmed_at < RENEW_EVERY.total_seconds():
                 return
             # Once more if this process has stood still just while it asked.
             self.write_patiently(Renew())
         raise StoreBusyError(f"The store takes longer than {RENEW_EVERY} to answer. Nothing was sent.")
 
     def renew_if_due(self) -> None:
-        """Keep the lease during a long chunk; the announcement of the next one will tell if that was in vain."""
-        if self._clock() - max(self._held, self._asked) >= RENEW_EVERY.total_seconds():
+        """Keep the lease during a long chunk; the progress of the next one is refused if that was in vain."""
+        if self._clock() - max(self._confirmed_at, self._renewed_at) >= RENEW_EVERY.total_seconds():
             try:
                 self._try(Renew())
             finally:
                 # At the end of a call that may have taken long, or each megabyte would make one.
-                self._asked = self._clock()
+                self._renewed_at = self._clock()
 
     def release(self) -> None:
-        """Give the lease back, so that nobody waits for it to end."""
+        """Give the lease back, so that no other task waits for it to end."""
         self._try(Release())
 
     def _try(self, step: PostStep) -> None:
@@ -162,7 +162,7 @@ class StoredPost:
         try:
             self.write(step)
         except PERHAPS_PASSING as error:
-            log.warning("The store could not be told %r: %s", step.type, error)
+            log.warning("%r could not be recorded: %s", step.type, error)
 
     def record_outcome(self, post_outcome: PostOutcome) -> PostRecord:
         """Write how an attempt has ended; needs no claim."""

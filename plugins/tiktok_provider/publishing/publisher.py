@@ -1,14 +1,13 @@
-"""Publishing a video: what is on record decides what is still to be done."""
+"""Publishing a post: what is on record decides what is still to be done."""
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from tiktok_provider.exceptions import InvalidInputError, UnreachableError, UploadExpiredError
 from tiktok_provider.publishing import attempt as attempts
 from tiktok_provider.publishing.deferral import DeferTask
-from tiktok_provider.publishing.media.video_checks import VideoFacts
+from tiktok_provider.publishing.parameters import OnChangedInput
 from tiktok_provider.publishing.recovery import Next, differences, next_step, url_lives
 from tiktok_provider.publishing.request import check_locally
 from tiktok_provider.publishing.session import PublishingSession
@@ -17,10 +16,8 @@ from tiktok_provider.store.posts import MarkUncertain, PostClaim, PostRecord, Po
 
 log = logging.getLogger(__name__)
 
-OnChangedInput = Literal["warn", "fail"]
-
 _ENDED = (PostState.OUT, PostState.IN_INBOX)
-# While somebody else publishes the same post: how often to look, in seconds.
+# While another task publishes the same post: how often to read its record, in seconds.
 LONGEST_JOIN_PAUSE = 30.0
 # New attempts in one try after an upload URL has ended; then it is the next try's turn.
 _ATTEMPTS_PER_TRY = 3
@@ -39,96 +36,99 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class VideoPublisher:
-    """Publishes one video for one try of one task instance, or joins who is at it.
+class Publisher:
+    """Publishes one post for one try of one task instance, or joins the try that is publishing it.
 
     :param origin: readable parts of the post key.
-    :param on_changed_input: what to do where a post that is already under way or out differs from the order.
+    :param on_changed_input: what to do where a post that is already under way or out differs from the request.
     """
 
-    work: PublishingSession
+    session: PublishingSession
     origin: Mapping[str, str] = field(default_factory=dict)
     on_changed_input: OnChangedInput = "warn"
 
     def publish(self) -> Sent:
-        """Do what is still to be done until TikTok has the whole video.
+        """Do what is still to be done until TikTok has all media.
 
         :raises InvalidInputError: with every violation; nothing was sent.
-        :raises DeferTask: somebody else is at it, or the budget is used up.
-        :raises UncertainPostError: only a person can tell whether the post is out.
+        :raises DeferTask: another task is publishing the post, or the rate limit is reached.
+        :raises UncertainPostError: only a person can find out whether the post is out.
         :raises TikTokError: what TikTok or the store answers. The next try goes on from what is on record.
         """
-        known = self.work.ledger.look()
-        if known and known.state in _ENDED and (sent := self._without_media(known)):
+        session = self.session
+        recorded = session.stored_post.read()
+        if recorded and recorded.state in _ENDED and (sent := self._without_media(recorded)):
             return sent
         try:
-            facts = check_locally(self.work.order, self.work.hook.hosts)
+            check_locally(session.request, session.hook.hosts)
         except Exception as error:
             # Whatever the storage raises: where nothing can be sent any more, the media are not needed.
-            gone = isinstance(error, InvalidInputError) or not (known and url_lives(known, self.work.clock()))
-            if known and gone and (sent := self._without_media(known)):
+            gone = isinstance(error, InvalidInputError) or not (
+                recorded and url_lives(recorded, session.clock())
+            )
+            if recorded and gone and (sent := self._without_media(recorded)):
                 return sent
             raise
-        claimed = self.work.ledger.claim(self._claim(self.work.fingerprint))
+        claimed = session.stored_post.claim(self._claim(session.fingerprint))
         if claimed.verdict == Verdict.THEIRS:
             return self._join(claimed.record, claimed.retry_in)
-        self.work.hook.bind_to_account(claimed.record.open_id)
+        session.hook.bind_to_account(claimed.record.open_id)
         try:
-            return self._go_on(facts)
+            return self._go_on()
         except DeferTask:
-            self.work.ledger.release()
+            session.stored_post.release()
             raise
 
-    def _without_media(self, known: PostRecord) -> Sent | None:
-        """Take a post that TikTok has or may have as it is: its media may be long gone; None if there is none."""
-        if not _is_at_tiktok(known):
+    def _without_media(self, recorded: PostRecord) -> Sent | None:
+        """Return a post that TikTok has or may have as it is: its media may be long gone; None if there is none."""
+        if not _is_at_tiktok(recorded):
             return None
         # The claim checks the account.
-        record = self.work.ledger.claim(self._claim(known.fingerprint)).record
+        record = self.session.stored_post.claim(self._claim(recorded.fingerprint)).record
         return self._reuse(record, self._fingerprint_if_there()) if _is_at_tiktok(record) else None
 
-    def _go_on(self, facts: VideoFacts | None) -> Sent:
+    def _go_on(self) -> Sent:
         for _ in range(_ATTEMPTS_PER_TRY):
             try:
-                return self._step(self.work.ledger.record, facts)
+                return self._step(self.session.stored_post.record)
             except UploadExpiredError as error:
                 # Nothing of that attempt is out, as is on record by now.
-                log.warning("%s Starting anew.", error)
+                log.warning("%s Making a new attempt.", error)
         raise UnreachableError(
             f"The upload URL has ended {_ATTEMPTS_PER_TRY} times before the upload: is the way to TikTok too slow?",
             maybe_processed=False,
         )
 
-    def _step(self, record: PostRecord, facts: VideoFacts | None) -> Sent:
-        work = self.work
-        step = next_step(record, work.fingerprint, work.content, work.clock())
+    def _step(self, record: PostRecord) -> Sent:
+        session = self.session
+        step = next_step(record, session.fingerprint, session.content, session.clock())
         if step is Next.RESEND_LAST:
-            self._tell_changes(record, work.fingerprint)
+            self._report_changes(record, session.fingerprint)
         match step:
             case Next.INIT:
-                attempts.begin(work, facts)
-                return Sent(work.ledger.record, reused=False)
-            case Next.RESUME | Next.RESEND_LAST if facts is not None and attempts.resume(work, record, facts):
-                return Sent(work.ledger.record, reused=False)
+                attempts.begin(session)
+                return Sent(session.stored_post.record, reused=False)
+            case Next.RESUME | Next.RESEND_LAST if attempts.resume(session, record):
+                return Sent(session.stored_post.record, reused=False)
             case Next.ASK_A_PERSON:
                 raise self._uncertain(record)
             case _:
-                return self._reuse(work.ledger.record, work.fingerprint)
+                return self._reuse(session.stored_post.record, session.fingerprint)
 
     def _uncertain(self, record: PostRecord) -> Exception:
         if record.state == PostState.INTENDED:
-            reason = "a try was cut off while it asked TikTok to pull the video"
-            record = self.work.ledger.write(MarkUncertain(reason=reason))
-        return uncertain_post(self.work.hook, record, "Whether TikTok has accepted the post is not known.")
+            reason = "a try was cut off while it asked TikTok to pull the media"
+            record = self.session.stored_post.write(MarkUncertain(reason=reason))
+        return uncertain_post(self.session.hook, record, "Whether TikTok has accepted the post is not known.")
 
     def _join(self, record: PostRecord, retry_in: float) -> Sent:
         if record.state == PostState.FINISHING:
-            return self._reuse(record, self.work.fingerprint)
+            return self._reuse(record, self.session.fingerprint)
         raise DeferTask(min(retry_in, LONGEST_JOIN_PAUSE), "another task is publishing the same post")
 
     def _reuse(self, record: PostRecord, fingerprint: str | None) -> Sent:
-        """Take a post as it is, after saying what differs from the order."""
-        self._tell_changes(record, fingerprint)
+        """Return a post as it is, after saying what differs from the request."""
+        self._report_changes(record, fingerprint)
         log.info(
             "Post key %s is on record as %s, publish id %s%s: it is not sent again.",
             record.post_key,
@@ -138,8 +138,8 @@ class VideoPublisher:
         )
         return Sent(record, reused=True)
 
-    def _tell_changes(self, record: PostRecord, fingerprint: str | None) -> None:
-        changed = differences(record, fingerprint, self.work.content)
+    def _report_changes(self, record: PostRecord, fingerprint: str | None) -> None:
+        changed = differences(record, fingerprint, self.session.content)
         if changed and self.on_changed_input == "fail":
             raise InvalidInputError(
                 [f"{change}; a post that is sent cannot be changed" for change in changed]
@@ -148,18 +148,19 @@ class VideoPublisher:
             log.warning("This post is not published again, although %s.", change)
 
     def _claim(self, fingerprint: str) -> PostClaim:
+        request = self.session.request
         return PostClaim(
-            claimant=self.work.ledger.claimant,
-            kind="video",
-            source=self.work.order.source,
+            claimant=self.session.stored_post.claimant,
+            kind=request.kind,
+            source=request.media.source,
             fingerprint=fingerprint,
-            content=self.work.content,
+            content=self.session.content,
             origin=self.origin,
         )
 
     def _fingerprint_if_there(self) -> str | None:
         try:
-            return self.work.fingerprint
+            return self.session.fingerprint
         except Exception as error:
             # Whatever the storage raises: the comparison is a courtesy, and the post is at TikTok.
             log.info("What is on record cannot be compared with the media: %s", error)
@@ -167,7 +168,7 @@ class VideoPublisher:
 
 
 def _is_at_tiktok(record: PostRecord) -> bool:
-    """Whether all that is left to do is to wait, or to tell."""
+    """Whether all that is left to do is to wait, or to return it."""
     return record.state in (*_ENDED, PostState.FINISHING) or (
         record.state == PostState.UNCERTAIN and record.publish_id is not None
     )

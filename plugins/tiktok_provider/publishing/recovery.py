@@ -11,7 +11,7 @@ URL_MARGIN = timedelta(seconds=30)
 
 
 class Next(StrEnum):
-    """What to do with a post whose lease is ours."""
+    """What to do with a post that this try has claimed."""
 
     INIT = "init"
     """A new attempt: nothing is out, and nothing of an earlier attempt can come out."""
@@ -22,16 +22,16 @@ class Next(StrEnum):
     POLL = "poll"
     """It is at TikTok: only wait."""
     RETURN = "return"
-    """It is out: only tell."""
+    """It is out: return it."""
     ASK_A_PERSON = "ask_a_person"
-    """Nobody can know by asking TikTok."""
+    """It cannot be known by asking TikTok."""
 
 
 def next_step(record: PostRecord, fingerprint: str, content: Content, now: datetime) -> Next:
     """Decide. Whether the post may go on at all, the claim has decided already.
 
     :param fingerprint: of the media as they are now.
-    :param content: caption and settings as they are wanted now.
+    :param content: texts and settings as they are requested now.
     """
     match record.state:
         case PostState.OUT | PostState.IN_INBOX:

@@ -1,115 +1,182 @@
-"""What a DAG asks to be published, and whether TikTok would take it: everything that is checked beforehand."""
+"""What a DAG asks to be published: one value per kind of post, which knows all that is particular to the kind."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from enum import Enum
+from typing import ClassVar, Literal, Protocol, TypeVar
 
 from tiktok_provider.api.accounts import CreatorInfo
+from tiktok_provider.api.calls import Call
 from tiktok_provider.api.hosts import HostPolicy
-from tiktok_provider.api.posting import PrivacyLevel, VideoPost
+from tiktok_provider.api.posting import Check, PrivacyLevel, SourceInfo, Started, VideoPost, init_video
 from tiktok_provider.exceptions import InvalidInputError
+from tiktok_provider.publishing.media.medium import Media, VideoMedia
 from tiktok_provider.publishing.media.text_checks import check_title
-from tiktok_provider.publishing.media.video_checks import VideoFacts, check, probe
-from tiktok_provider.publishing.media.video_file import VideoFile
-from tiktok_provider.publishing.media.video_url import VideoUrl
 from tiktok_provider.publishing.media.violations import Violation
-from tiktok_provider.store.posts import Source
+from tiktok_provider.publishing.waiting.polling import WaitFor
+from tiktok_provider.store.posts import Content
+from tiktok_provider.store.rate_limits import Cap
 
 log = logging.getLogger(__name__)
 
+Kind = Literal["video", "photos"]
+RequestT = TypeVar("RequestT", bound="PostRequest")
 
-@dataclass(frozen=True, slots=True)
-class VideoOrder:
-    """A video, in a file or at a URL that TikTok pulls from, and how it is to be posted."""
 
-    video: VideoFile | VideoUrl
-    post: VideoPost
+class Target(Enum):
+    """Where a post goes.
+
+    ``cap``: what TikTok allows of these per day. ``wait_for``: which of TikTok's statuses ends the wait for one.
+    ``needs_creator_info``: whether TikTok wants the creator to be asked for before each init.
+    """
+
+    DIRECT_POST = (Cap.POSTS, "complete", True)
+    """Visible at once."""
+    DRAFT = (Cap.DRAFTS, "inbox", False)
+    """In the creator's inbox, where a human finishes it."""
+
+    def __init__(self, cap: Cap, wait_for: WaitFor, needs_creator_info: bool) -> None:
+        self.cap = cap
+        self.wait_for = wait_for
+        self.needs_creator_info = needs_creator_info
+
+
+class PostRequest(Protocol):
+    """What is published. A new kind of post is a new class like this one, and an operator that builds it."""
+
+    kind: ClassVar[Kind]
+    target: ClassVar[Target]
 
     @property
-    def source(self) -> Source:
-        """Where the video comes from, in the store's words."""
-        return "file" if isinstance(self.video, VideoFile) else "url"
+    def media(self) -> Media:
+        """What the post shows."""
+
+    @property
+    def content(self) -> Content:
+        """Texts and settings, for the record: by these a later request is compared."""
+
+    @abstractmethod
+    def violations(self, hosts: HostPolicy) -> Iterable[Violation | str]:
+        """Return all that TikTok would refuse of media and settings, as far as it can be known without the network.
+
+        :param hosts: what ``[tiktok] allowed_hosts`` lists.
+        :raises OSError: the storage cannot be read for now.
+        """
+
+    @abstractmethod
+    def violations_for(self, creator: CreatorInfo) -> Iterable[Violation]:
+        """Return what this creator may not post of it."""
+
+    @abstractmethod
+    def adapted_to(self: RequestT, creator: CreatorInfo) -> RequestT:
+        """Return it as it can go out for this creator."""
+
+    @abstractmethod
+    def init(self, source: SourceInfo, check: Check) -> Call[Started]:
+        """Return the call that starts it.
+
+        :param source: of its media.
+        :param check: called right before the request leaves.
+        """
 
 
-def check_types(values: Mapping[str, tuple[Any, tuple[type, ...]]]) -> None:
-    """Check that parameters are of their types, which templates and mapped values can spoil.
+def check_locally(request: PostRequest, hosts: HostPolicy) -> None:
+    """Check all that needs no network.
 
-    :param values: for each parameter its value and the types that it may have.
+    :param hosts: what ``[tiktok] allowed_hosts`` lists.
     :raises InvalidInputError: with every violation.
+    :raises OSError: the storage cannot be read for now.
     """
-    violations = [
-        f"{name} is {_shown(value)}, it must be of type {' or '.join(kind.__name__ for kind in kinds)}"
-        for name, (value, kinds) in values.items()
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
-    ]
-    if violations:
-        raise InvalidInputError(violations)
+    _refuse(request.violations(hosts))
 
 
-def _shown(value: Any) -> str:
-    """Show a plain value; of any other only the type: a list or a dict may hold a signed URL."""
-    plain = isinstance(value, str | int | float | None)
-    return repr(value) if plain else f"of type {type(value).__name__}"
-
-
-def check_locally(order: VideoOrder, hosts: HostPolicy) -> VideoFacts | None:
-    """Check all that needs no network, and return what the file is; None for a video that TikTok pulls.
-
-    :param hosts: origins that may be anything, see ``VideoUrl.violations``.
-    :raises InvalidInputError: with every violation.
-    """
-    violations: list[Violation | str] = [*_check_post(order.post)]
-    facts = None
-    if isinstance(order.video, VideoUrl):
-        violations.extend(order.video.violations(hosts))
-    else:
-        try:
-            facts = probe(order.video)
-        except InvalidInputError as error:
-            violations.extend(error.violations)
-        else:
-            violations.extend(check(facts))
-    violations.extend(_check_cover(order.post, facts))
-    if violations:
-        raise InvalidInputError([str(violation) for violation in violations])
-    return facts
-
-
-def check_creator(order: VideoOrder, facts: VideoFacts | None, creator: CreatorInfo) -> VideoPost:
-    """Check the order against what this creator offers, and return the post as it can go out.
-
-    Of a video that TikTok pulls nothing is known here: TikTok itself checks its length.
-
-    Interactions that the creator has switched off stay off, with a warning: TikTok would do the same silently.
+def check_creator(request: RequestT, creator: CreatorInfo) -> RequestT:
+    """Check a request against what this creator offers, and return it as it can go out.
 
     :raises InvalidInputError: with every violation.
     """
-    violations = [
-        violation
-        for violation in (check(facts, creator.max_video_post_duration_sec) if facts else ())
-        if violation.field == "video duration"
-    ]
-    if order.post.privacy_level not in creator.privacy_level_options:
-        violations.append(
-            Violation(
-                "privacy_level",
-                order.post.privacy_level,
-                f"what {creator.creator_username} offers now ({', '.join(creator.privacy_level_options)})",
-                "take one of these",
-            )
+    _refuse(request.violations_for(creator))
+    return request.adapted_to(creator)
+
+
+def _refuse(violations: Iterable[Violation | str]) -> None:
+    if found := [str(violation) for violation in violations]:
+        raise InvalidInputError(found)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectVideo:
+    """A video that is visible at once."""
+
+    media: VideoMedia
+    post: VideoPost
+
+    kind: ClassVar[Kind] = "video"
+    target: ClassVar[Target] = Target.DIRECT_POST
+
+    @property
+    def content(self) -> Content:
+        """Caption and settings."""
+        return asdict(self.post)
+
+    def violations(self, hosts: HostPolicy) -> Iterator[Violation | str]:
+        """Yield all that TikTok would refuse, as far as it can be known without the network."""
+        yield from check_privacy(self.post)
+        yield from check_title(self.post.title)
+        yield from check_branding(self.post)
+        yield from self.media.violations(hosts)
+        yield from _check_cover(self.post, self.media)
+
+    def violations_for(self, creator: CreatorInfo) -> Iterator[Violation]:
+        """Yield what this creator may not post: too long a video, a privacy level that is not offered."""
+        yield from self.media.violations_for(creator)
+        yield from check_offered(self.post, creator)
+
+    def adapted_to(self, creator: CreatorInfo) -> "DirectVideo":
+        """Leave off, with a warning, what the creator has switched off: TikTok would do the same silently."""
+        post = self.post
+        _warn(creator, "allow_comment", creator.comment_disabled and not post.disable_comment)
+        _warn(creator, "allow_duet", creator.duet_disabled and not post.disable_duet)
+        _warn(creator, "allow_stitch", creator.stitch_disabled and not post.disable_stitch)
+        return replace(
+            self,
+            post=replace(
+                post,
+                disable_comment=post.disable_comment or creator.comment_disabled,
+                disable_duet=post.disable_duet or creator.duet_disabled,
+                disable_stitch=post.disable_stitch or creator.stitch_disabled,
+            ),
         )
-    if violations:
-        raise InvalidInputError([str(violation) for violation in violations])
-    return _without_disabled_interactions(order.post, creator)
+
+    def init(self, source: SourceInfo, check: Check) -> Call[Started]:
+        """Return the call of TikTok's "Direct Post" page."""
+        return init_video(self.post, source, check)
 
 
-def _check_post(post: VideoPost) -> Iterator[Violation]:
+class DirectSettings(Protocol):
+    """The settings that direct posts of every kind have."""
+
+    @property
+    def privacy_level(self) -> str:
+        """Who may see it."""
+
+    @property
+    def brand_content_toggle(self) -> bool:
+        """Whether it is a paid partnership."""
+
+
+def check_privacy(post: DirectSettings) -> Iterator[Violation]:
+    """Yield a privacy level that TikTok does not know."""
     if post.privacy_level not in list(PrivacyLevel):
         yield Violation(
             "privacy_level", repr(post.privacy_level), ", ".join(PrivacyLevel), "take one of these"
         )
-    yield from check_title(post.title)
+
+
+def check_branding(post: DirectSettings) -> Iterator[Violation]:
+    """Yield a paid partnership that only its creator could see."""
     if post.privacy_level == PrivacyLevel.SELF_ONLY and post.brand_content_toggle:
         yield Violation(
             "privacy_level",
@@ -119,29 +186,31 @@ def _check_post(post: VideoPost) -> Iterator[Violation]:
         )
 
 
-def _check_cover(post: VideoPost, facts: VideoFacts | None) -> Iterator[Violation]:
-    cover, end = post.video_cover_timestamp_ms, facts.duration_seconds if facts else None
-    if cover is not None and (cover < 0 or (end is not None and cover > end * 1000)):
+def check_offered(post: DirectSettings, creator: CreatorInfo) -> Iterator[Violation]:
+    """Yield a privacy level that this creator does not offer now."""
+    if post.privacy_level not in creator.privacy_level_options:
+        yield Violation(
+            "privacy_level",
+            post.privacy_level,
+            f"what {creator.creator_username} offers now ({', '.join(creator.privacy_level_options)})",
+            "take one of these",
+        )
+
+
+def _check_cover(post: VideoPost, video: VideoMedia) -> Iterator[Violation]:
+    cover = post.video_cover_timestamp_ms
+    if cover is None:
+        return
+    end = video.duration_seconds
+    if cover < 0 or (end is not None and cover > end * 1000):
         limit = f"0 to {int(end * 1000)} ms, the video's length" if end is not None else "0 ms and later"
         yield Violation(
             "cover_timestamp_ms", f"{cover} ms", limit, "TikTok would silently take the first frame"
         )
 
 
-def _without_disabled_interactions(post: VideoPost, creator: CreatorInfo) -> VideoPost:
-    _warn(creator, "allow_comment", creator.comment_disabled and not post.disable_comment)
-    _warn(creator, "allow_duet", creator.duet_disabled and not post.disable_duet)
-    _warn(creator, "allow_stitch", creator.stitch_disabled and not post.disable_stitch)
-    return replace(
-        post,
-        disable_comment=post.disable_comment or creator.comment_disabled,
-        disable_duet=post.disable_duet or creator.duet_disabled,
-        disable_stitch=post.disable_stitch or creator.stitch_disabled,
-    )
-
-
-def _warn(creator: CreatorInfo, parameter: str, in_vain: bool) -> None:
-    if in_vain:
+def _warn(creator: CreatorInfo, parameter: str, has_no_effect: bool) -> None:
+    if has_no_effect:
         log.warning(
             "%s has no effect: %s has switched it off in TikTok.", parameter, creator.creator_username
         )

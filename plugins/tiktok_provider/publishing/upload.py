@@ -45,8 +45,8 @@ class Uploader:
     """
 
     hook: TikTokHook
-    ledger: StoredPost
-    budget: RateLimiter
+    stored_post: StoredPost
+    rate_limiter: RateLimiter
     upload: Upload
     plan: ChunkPlan
     publish_id: str
@@ -54,12 +54,12 @@ class Uploader:
     sleep: Callable[[float], None]
     resumed: bool = False
     _setbacks: int = field(default=0, init=False)
-    _doubtful: bool = field(init=False)
-    _last_may_have_arrived: bool = field(init=False)
+    _may_hold_chunk: bool = field(init=False)
+    _may_hold_last_byte: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self._doubtful = self.resumed
-        self._last_may_have_arrived = self.resumed and self.finishing
+        self._may_hold_chunk = self.resumed
+        self._may_hold_last_byte = self.resumed and self.finishing
 
     def send(self, position: int = 0) -> None:
         """Send everything from a position on; returns when TikTok has, or may have, the last byte.
@@ -80,11 +80,11 @@ class Uploader:
                 self._count_setback(error)
                 log.warning("Chunk %d of %d: %s", chunk.number + 1, self.plan.count, error)
                 self.sleep(self._pause_after(error))
-                self._doubtful = True
+                self._may_hold_chunk = True
                 position = self._position_after_fault(position)
 
     def position_at_tiktok(self, known: int) -> int:
-        """Ask TikTok where it stands; what it does not tell stays as known.
+        """Ask TikTok where it stands; what it does not say stays as known.
 
         :param known: bytes that TikTok has acknowledged.
         :returns: bytes up to the end of a whole chunk; the size of the file once TikTok has them all, or has
@@ -92,14 +92,14 @@ class Uploader:
         :raises InvalidRequestError: TikTok does not know the publish id any more.
         """
         try:
-            with self.budget.call(Endpoint.STATUS):
+            with self.rate_limiter.call(Endpoint.STATUS):
                 status = self.hook.run(fetch_status(self.publish_id))
         except (ServiceError, UnreachableError) as error:
             log.warning("TikTok could not be asked how far the upload is: %s", error)
             return known
         if status.status in _AFTER_UPLOAD:
             if not self.finishing:
-                self.ledger.announce(known, is_last=True)
+                self.stored_post.write_progress(known, is_last=True)
                 self.finishing = True
             return self.plan.size
         return max(known, self._whole_chunks(status.uploaded_bytes or 0))
@@ -121,7 +121,7 @@ class Uploader:
         is_last = chunk.last + 1 == self.plan.size
         if not self.finishing:
             # Once TikTok has the last byte it publishes by itself, whether its answer reaches us or not.
-            self.ledger.announce(chunk.first, is_last=is_last)
+            self.stored_post.write_progress(chunk.first, is_last=is_last)
             self.finishing = is_last
         try:
             self.upload.send(chunk)
@@ -129,29 +129,29 @@ class Uploader:
             # Nothing is wrong with the chunk: this try ends, and the next one goes on.
             raise
         except _PASSING:
-            self._last_may_have_arrived |= self.upload.last_byte_may_have_left
+            self._may_hold_last_byte |= self.upload.last_byte_may_have_left
             raise
         except UploadError as error:
-            self._last_may_have_arrived |= is_last and error.maybe_stored
+            self._may_hold_last_byte |= is_last and error.maybe_stored
             if error.out_of_step:
-                return self._reconciled(error, chunk)
+                return self._position_wanted(error, chunk)
             return self._refused(error)
         except (InvalidInputError, EOFError, OSError) as error:
-            self._last_may_have_arrived |= self.upload.last_byte_may_have_left
+            self._may_hold_last_byte |= self.upload.last_byte_may_have_left
             return self._refused(self._of_changed_file(error))
-        self._setbacks, self._doubtful = 0, False
+        self._setbacks, self._may_hold_chunk = 0, False
         if is_last:
-            self.ledger.acknowledge(self.plan.size)
+            self.stored_post.write_complete(self.plan.size)
         return chunk.last + 1
 
-    def _reconciled(self, error: UploadError, chunk: Chunk) -> int:
+    def _position_wanted(self, error: UploadError, chunk: Chunk) -> int:
         """Return where TikTok stands after it wanted another range."""
         self._count_setback(error)
         if error.progress is not None:
             # As a count it is the next position; as an index one less, inside the chunk that it ends.
             return self._whole_chunks(error.progress + 1)
-        if self._doubtful or error.maybe_stored:
-            # The chunk was there already.
+        if self._may_hold_chunk or error.maybe_stored:
+            # TikTok had the chunk already.
             return max(chunk.last + 1, self.position_at_tiktok(chunk.first))
         raise error
 
@@ -164,12 +164,12 @@ class Uploader:
                 raise error
         except InvalidInputError as gone:
             return gone
-        return InvalidInputError([f"the video file has changed while it was sent ({error})"])
+        return InvalidInputError([f"the file has changed while it was sent ({error})"])
 
     def _refused(self, error: TikTokError) -> int:
         """Record that nothing is out, if that is certain, and raise; else leave it to the waiting to find out."""
-        if not self._last_may_have_arrived:
-            self.ledger.write(MarkFailed(reason=str(error)))
+        if not self._may_hold_last_byte:
+            self.stored_post.write(MarkFailed(reason=str(error)))
             raise error
         log.warning("The last chunk may have arrived, so the post is waited for all the same: %s", error)
         return self.plan.size

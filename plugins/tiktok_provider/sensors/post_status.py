@@ -1,15 +1,16 @@
 """Wait for a post that another task has started."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, AirflowSkipException
 
 from tiktok_provider.exceptions import InvalidInputError, PostFailedError, PostTimeoutError, Retry
 from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
+from tiktok_provider.publishing.parameters import TypedParameters
 from tiktok_provider.publishing.waiting.polling import (
     Outcome,
     PollAgain,
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from tiktok_provider.hooks.tiktok import TikTokHook
 
 
-class TikTokPostStatusSensor(BaseSensorOperator):
-    """Waits until a post has got as far as wanted, and returns the same dict as the publishing operators.
+class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
+    """Waits until a post has got as far as ``wait_for`` says, and returns the same dict as the publishing operators.
 
     It asks once on the worker, so that a post that is ready needs no triggerer, then waits in the triggerer. Asking
     changes nothing: retries and clears are safe.
@@ -46,13 +47,19 @@ class TikTokPostStatusSensor(BaseSensorOperator):
     :param retry_policy: default: what the errors themselves say, see ``tiktok_provider.retry``.
     :raises PostFailedError: TikTok reports FAILED.
     :raises PostInInboxError: the post landed in the inbox, and ``wait_for`` wants more.
-    :raises PostUncertainError: TikTok no longer tells.
+    :raises PostUncertainError: TikTok no longer says how it ended.
     :raises AirflowSensorTimeout: at the end of ``timeout``.
     """
 
     template_fields: Sequence[str] = ("publish_id", "tiktok_conn_id")
     operator_extra_links = (TikTokPostLink(),)
     ui_color = "#fde8ee"
+    parameter_types: ClassVar[Mapping[str, Any]] = {
+        "publish_id": str,
+        "wait_for": WaitFor,
+        "deferrable": bool,
+        "tiktok_conn_id": str,
+    }
 
     def __init__(
         self,
@@ -70,11 +77,12 @@ class TikTokPostStatusSensor(BaseSensorOperator):
         self.wait_for = wait_for
         self.deferrable = deferrable
         self.tiktok_conn_id = tiktok_conn_id
+        self.check_literals()
 
     def execute(self, context: "Context") -> Any:
         """Ask once, then wait in the triggerer or as Airflow's sensors do."""
-        with self._as_wished():
-            self._check_parameters()
+        with self._skipping():
+            self._check()
             if not self.deferrable:
                 return super().execute(context)
             watch = self._watch(time.time())
@@ -94,12 +102,12 @@ class TikTokPostStatusSensor(BaseSensorOperator):
             return PokeReturnValue(is_done=True, xcom_value=self._finish(context, hook, step))
 
     def execute_complete(self, context: "Context", event: Any) -> PostResult:
-        """Take up the trigger's event."""
-        with self._as_wished(), self._hook() as hook:
+        """Go on with the trigger's event."""
+        with self._skipping(), self._hook() as hook:
             return self._finish(context, hook, Outcome.from_event(event))
 
     @contextmanager
-    def _as_wished(self) -> Iterator[None]:
+    def _skipping(self) -> Iterator[None]:
         """Honour ``soft_fail`` and ``never_fail``, which Airflow's sensors do for Airflow's own exceptions only."""
         try:
             yield
@@ -108,19 +116,15 @@ class TikTokPostStatusSensor(BaseSensorOperator):
             raise
         except Exception as error:
             if self.never_fail or (self.soft_fail and isinstance(error, AirflowSensorTimeout)):
-                raise AirflowSkipException(f"Skipped as wished: {error}") from error
+                raise AirflowSkipException(f"Skipped instead of failed: {error}") from error
             raise
 
-    def _check_parameters(self) -> None:
-        violations = []
-        if self.wait_for not in get_args(WaitFor):
-            violations.append(f"wait_for is {self.wait_for!r}, allowed: {', '.join(get_args(WaitFor))}")
-        if not isinstance(self.publish_id, str) or not self.publish_id.strip():
-            violations.append(
-                f"publish_id is {self.publish_id!r}, it must be the id that a publishing task returns"
+    def _check(self) -> None:
+        self.check_parameters()
+        if not self.publish_id.strip():
+            raise InvalidInputError(
+                [f"publish_id is {self.publish_id!r}, it must be the id that a publishing task returns"]
             )
-        if violations:
-            raise InvalidInputError(violations)
 
     def _hook(self) -> "TikTokHook":
         from tiktok_provider.hooks.tiktok import TikTokHook
@@ -149,8 +153,8 @@ class TikTokPostStatusSensor(BaseSensorOperator):
         from tiktok_provider.publishing.rate_limit import RateLimiter
         from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
 
-        budget = RateLimiter(hook.store, claimant_of(context).task)
-        return WorkerPoller(hook, budget, watch).ask()
+        rate_limiter = RateLimiter(hook.store, claimant_of(context).task)
+        return WorkerPoller(hook, rate_limiter, watch).ask()
 
     def _finish(self, context: "Context", hook: "TikTokHook", outcome: Outcome) -> PostResult:
         try:

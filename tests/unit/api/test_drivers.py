@@ -141,7 +141,7 @@ def test_an_init_that_may_have_been_processed_is_never_repeated(
     creator.sandbox.add_fault(path=INIT, times=1, **fault)
     post = posting.VideoPost(privacy_level="SELF_ONLY")
     with pytest.raises(error) as failure:
-        run(posting.init_video(post, posting.file_source(plan_chunks(1000))))
+        run(posting.init_video(post, posting.file_source(plan_chunks(1000)), lambda: None))
     assert len(creator.calls(INIT)) == 1
     assert getattr(failure.value, "maybe_processed", True)
 
@@ -227,7 +227,9 @@ class Upload:
             "chunk_size": self.boundary,
             "total_chunk_count": 2,
         }
-        self.started = run(posting.init_video(posting.VideoPost(privacy_level="SELF_ONLY"), source))
+        self.started = run(
+            posting.init_video(posting.VideoPost(privacy_level="SELF_ONLY"), source, lambda: None)
+        )
 
     def put(self, first: int, last: int, length: int | None = None) -> None:
         def body() -> Iterator[bytes]:

@@ -20,6 +20,10 @@ Run = Callable[[Call[T]], T]
 POST = posting.VideoPost(privacy_level="SELF_ONLY", title="Grüße 🎬")
 
 
+def no_check() -> None:
+    """Nothing speaks against the init."""
+
+
 @pytest.fixture(params=["sync", "async"])
 def run(request: pytest.FixtureRequest, creator: Creator) -> Run[Any]:
     """Run a call by one of the drivers."""
@@ -52,7 +56,7 @@ def test_user_info_has_the_fields_that_were_asked_for(run: Run[Any], creator: Cr
 
 
 def test_a_video_init_gives_a_publish_id_and_an_upload_url(run: Run[Any]) -> None:
-    started: posting.Started = run(posting.init_video(POST, posting.file_source(plan_chunks(1000))))
+    started: posting.Started = run(posting.init_video(POST, posting.file_source(plan_chunks(1000)), no_check))
     assert started.publish_id
     assert started.upload_url
     assert started.upload_url not in repr(started)
@@ -61,20 +65,44 @@ def test_a_video_init_gives_a_publish_id_and_an_upload_url(run: Run[Any]) -> Non
 
 
 def test_a_draft_init_gives_an_upload_url_too(run: Run[Any]) -> None:
-    started: posting.Started = run(posting.init_inbox_video(posting.file_source(plan_chunks(1000))))
+    started: posting.Started = run(posting.init_inbox_video(posting.file_source(plan_chunks(1000)), no_check))
     assert started.upload_url
+
+
+@pytest.mark.parametrize(
+    "init",
+    [
+        lambda check: posting.init_video(POST, posting.file_source(plan_chunks(1000)), check),
+        lambda check: posting.init_inbox_video(posting.file_source(plan_chunks(1000)), check),
+        lambda check: posting.init_photos(
+            posting.PhotoPost(privacy_level="SELF_ONLY"), posting.photo_source([]), check, direct=False
+        ),
+    ],
+    ids=["direct video", "video draft", "photos"],
+)
+def test_an_init_whose_check_fails_does_not_leave(
+    run: Run[Any], creator: Creator, init: Callable[[Callable[[], None]], Call[posting.Started]]
+) -> None:
+    def check() -> None:
+        raise PermissionError("another try has the claim")
+
+    with pytest.raises(PermissionError):
+        run(init(check))
+    assert creator.calls("/v2/post/") == []
 
 
 @pytest.mark.parametrize("direct", [True, False])
 def test_photos_are_pulled_so_there_is_no_upload_url(run: Run[Any], creator: Creator, direct: bool) -> None:
     urls = [f"{creator.sandbox.url}/missing/1.jpg"]
     post = posting.PhotoPost(privacy_level="SELF_ONLY", title="t", description="d")
-    started: posting.Started = run(posting.init_photos(post, urls, direct=direct))
+    started: posting.Started = run(
+        posting.init_photos(post, posting.photo_source(urls), no_check, direct=direct)
+    )
     assert (bool(started.publish_id), started.upload_url) == (True, None)
 
 
 def test_a_cancel_that_comes_too_late_is_refused_with_its_code(run: Run[Any]) -> None:
-    started: posting.Started = run(posting.init_video(POST, posting.file_source(plan_chunks(1000))))
+    started: posting.Started = run(posting.init_video(POST, posting.file_source(plan_chunks(1000)), no_check))
     with pytest.raises(ApiError) as refusal:
         run(posting.cancel(started.publish_id))
     assert refusal.value.code == "publish_not_cancellable"

@@ -23,7 +23,7 @@ from tiktok_provider.database.tables import PostRow
 from tiktok_provider.exceptions import PostError, PostInInboxError, PostTimeoutError, TikTokError
 from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.hooks.tiktok import TikTokHook
-from tiktok_provider.publishing import attempt as attempts
+from tiktok_provider.publishing import request as requests
 from tiktok_provider.publishing.chunk_stream import Upload
 from tiktok_provider.publishing.post_record import StoredPost
 from tiktok_provider.publishing.waiting.polling import Outcome, PollAgain, on_status
@@ -97,11 +97,11 @@ def at_each_piece(monkeypatch: pytest.MonkeyPatch) -> Callable[[Pieces], None]:
     def let_happen(something: Pieces) -> None:
         numbers, renew = iter(range(1, 1000)), StoredPost.renew_if_due
 
-        def slow(ledger: StoredPost) -> None:
-            something(ledger, next(numbers))
-            ledger._held -= 30
-            ledger._asked -= 30
-            renew(ledger)
+        def slow(stored_post: StoredPost) -> None:
+            something(stored_post, next(numbers))
+            stored_post._confirmed_at -= 30
+            stored_post._renewed_at -= 30
+            renew(stored_post)
 
         monkeypatch.setattr(StoredPost, "renew_if_due", slow)
 
@@ -139,11 +139,11 @@ def test_the_last_byte_does_not_leave_a_try_that_has_stood_still_right_before_it
 ) -> None:
     numbers = iter(range(1, 7))
 
-    def stand_still(ledger: StoredPost) -> None:
+    def stand_still(stored_post: StoredPost) -> None:
         if next(numbers) == 6:
             record_outcome(task, PostState.UNCERTAIN, by=task)
             resolve(task, posted=False)
-            ledger._held -= 61
+            stored_post._confirmed_at -= 61
 
     monkeypatch.setattr(StoredPost, "renew_if_due", stand_still)
     with pytest.raises(PostTakenError):
@@ -154,12 +154,12 @@ def test_the_last_byte_does_not_leave_a_try_that_has_stood_still_right_before_it
 def test_a_store_that_is_away_before_the_last_byte_ends_the_try_and_is_no_fault_of_tiktoks(
     creator: Creator, task: Task, six_pieces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(ledger: StoredPost) -> None:
-        raise StoreUnreachableError(f"nobody answers for {ledger.post_key}", maybe_processed=False)
+    def away(stored_post: StoredPost) -> None:
+        raise StoreUnreachableError(f"nobody answers for {stored_post.post_key}", maybe_processed=False)
 
     with monkeypatch.context() as patch:
-        patch.setattr(StoredPost, "hold", away)
-        patch.setattr(attempts, "init_video", lambda post, source, _: init_video(post, source))
+        patch.setattr(StoredPost, "verify_claim", away)
+        patch.setattr(requests, "init_video", lambda post, source, _: init_video(post, source, lambda: None))
         with pytest.raises(StoreUnreachableError):
             publish(six_pieces).execute(task.context)
     assert (len(creator.calls("/upload")), creator.sandbox.feed()) == (1, [])
@@ -196,10 +196,10 @@ def test_bytes_that_tiktok_has_confirmed_are_not_missed_although_the_store_could
 ) -> None:
     write = StoredPost.write
 
-    def away(ledger: StoredPost, step: PostStep) -> Any:
+    def away(stored_post: StoredPost, step: PostStep) -> Any:
         if step.type == "progress" and step.sent_bytes == clip.stat().st_size:
             raise StoreAnswerError("a proxy answers in its place")
-        return write(ledger, step)
+        return write(stored_post, step)
 
     monkeypatch.setattr(StoredPost, "write", away)
     monkeypatch.setattr("tiktok_provider.publishing.post_record.PATIENCE", 0.0)
@@ -239,10 +239,10 @@ def test_a_pull_that_stood_still_before_its_init_is_stopped(
             resolve(stopped, posted=False)
             pull(media_url).execute(second.next_try().context)
             # A minute has passed on its clock, too.
-            check.__self__._held -= 61  # type: ignore[attr-defined]
+            check.__self__._confirmed_at -= 61  # type: ignore[attr-defined]
         return init_video(post, source, check)
 
-    monkeypatch.setattr(attempts, "init_video", stand_still)
+    monkeypatch.setattr(requests, "init_video", stand_still)
     with pytest.raises(PostTakenError):
         pull(media_url).execute(task.context)
     assert len(creator.sandbox.feed()) == 2, "the source and one pull"

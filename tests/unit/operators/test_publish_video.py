@@ -152,7 +152,7 @@ def test_without_waiting_the_task_ends_with_the_last_byte(creator: Creator, task
         ({"allow_comment": "False"}, "allow_comment is 'False', it must be of type bool"),
         ({"title": 2026}, "title is 2026, it must be of type str"),
         ({"video": 42}, "video is 42, it must be of type str or PathLike"),
-        ({"cover_timestamp_ms": "500"}, "cover_timestamp_ms is '500', it must be of type int or NoneType"),
+        ({"cover_timestamp_ms": "500"}, "cover_timestamp_ms is '500', it must be of type int or None"),
         ({"cover_timestamp_ms": -1}, "cover_timestamp_ms is -1 ms"),
         ({"cover_timestamp_ms": 1_000_000}, "cover_timestamp_ms is 1000000 ms, allowed: 0 to 10"),
         ({"video": "/not/there.mp4"}, "/not/there.mp4 does not exist"),
@@ -548,8 +548,12 @@ def claim_of(task: str, source: Source = "file") -> PostClaim:
     return PostClaim(claimant=claimant, kind="video", source=source, fingerprint="f", content={})
 
 
-def test_a_timeout_may_be_given_in_seconds(clip: Path) -> None:
-    assert publish(clip, timeout=90).timeout == timedelta(seconds=90)
+def test_a_timeout_may_be_given_in_seconds(creator: Creator, task: Task, clip: Path) -> None:
+    creator.sandbox.set_switches(processing_seconds=600)
+    with pytest.raises(TaskDeferred) as deferral:
+        publish(clip, deferrable=True, timeout=90).execute(task.context)
+    _, arguments = deferral.value.trigger.serialize()
+    assert arguments["deadline"] - arguments["started_at"] == 90
 
 
 SIGNED_URL = "https://example.com/a.mp4?X-Amz-Signature=made-up-signature"
@@ -562,7 +566,7 @@ def test_a_signed_url_that_a_template_has_wrapped_is_not_in_the_error(
     with pytest.raises(InvalidInputError, match="video_url is of type") as caught:
         pull(wrapped).execute(task.context)
     assert "made-up-signature" not in str(caught.value)
-    assert f"of type {type(wrapped).__name__}, it must be of type str or NoneType" in str(caught.value)
+    assert f"of type {type(wrapped).__name__}, it must be of type str or None" in str(caught.value)
     assert creator.calls() == []
 
 

@@ -207,7 +207,7 @@ def test_a_429_is_waited_out_although_the_store_is_away(
         raise StoreAnswerError("a proxy answers in its place")
 
     creator.sandbox.add_fault("status", path=INIT, status=429, headers={"Retry-After": "30"})
-    monkeypatch.setattr("tiktok_provider.publishing.rate_limit.hold_back", away)
+    monkeypatch.setattr("tiktok_provider.publishing.rate_limit.PauseCalls", away)
     with pytest.raises(TaskDeferred) as deferral:
         publish(clip, deferrable=True).execute(task.context)
     assert deferral.value.method_name == "execute_again"

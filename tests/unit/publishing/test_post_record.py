@@ -106,13 +106,13 @@ def test_a_store_that_hangs_is_not_asked_at_each_megabyte() -> None:
 
 def test_what_cannot_be_undone_is_done_only_by_who_holds_the_post(shaky: Shaky) -> None:
     book, _ = ledger(shaky)
-    book.hold()
+    book.verify_claim()
     later = replace(book.claimant, try_number=2, try_id="y")
     StoredPost(shaky, "sku-42", later).claim(replace(claim_of("a task", source="url"), claimant=later))  # type: ignore[arg-type]
     # As if this process had stood still.
-    book._held -= RENEW_EVERY.total_seconds()
+    book._confirmed_at -= RENEW_EVERY.total_seconds()
     with pytest.raises(PostTakenError):
-        book.hold()
+        book.verify_claim()
 
 
 def test_an_answer_of_the_store_that_was_long_on_its_way_holds_nothing(shaky: Shaky) -> None:
@@ -131,7 +131,7 @@ def test_an_answer_of_the_store_that_was_long_on_its_way_holds_nothing(shaky: Sh
 
     shaky.run = slow  # type: ignore[method-assign]
     book.write(INTEND)
-    book.hold()
+    book.verify_claim()
     assert len(asked) == 3, "the intent, a renewal that was slow as well, and one that was not"
 
 
@@ -147,4 +147,4 @@ def test_a_store_whose_word_is_always_old_lets_nothing_leave(shaky: Shaky) -> No
     shaky.run = slow  # type: ignore[method-assign]
     book.write(INTEND)
     with pytest.raises(StoreBusyError, match="Nothing was sent"):
-        book.hold()
+        book.verify_claim()

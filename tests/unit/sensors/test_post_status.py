@@ -165,7 +165,7 @@ def test_a_sensor_that_is_to_skip_rather_than_fail_does_so(
 ) -> None:
     assert creator.open_id
     operator = sensor("p", **{wish: True})
-    with pytest.raises(AirflowSkipException, match="Skipped as wished"):
+    with pytest.raises(AirflowSkipException, match="Skipped instead of failed"):
         operator.execute_complete(task.context, ending.to_event())
 
 

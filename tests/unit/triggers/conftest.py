@@ -70,7 +70,7 @@ def start_post(creator: Creator, clip: Path) -> StartPost:
 
     def start() -> str:
         with TikTokHook(CONN_ID) as hook:
-            started = hook.run(init_video(post, file_source(plan_chunks(len(video)))))
+            started = hook.run(init_video(post, file_source(plan_chunks(len(video))), lambda: None))
         assert started.upload_url
         span = f"bytes 0-{len(video) - 1}/{len(video)}"
         headers = {"Content-Type": "video/mp4", "Content-Range": span}

@@ -6,13 +6,12 @@ Limits: https://developers.tiktok.com/doc/content-posting-api-media-transfer-gui
 
 import logging
 from dataclasses import dataclass
-from typing import BinaryIO
 
-from tiktok_provider.publishing.media.video_file import CONTENT_TYPES, LOOK_AROUND_BYTES, VideoFile
 from tiktok_provider.publishing.media.violations import Violation
 
 log = logging.getLogger(__name__)
 
+CONTENT_TYPES = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
 CODECS = {"h264": "H.264", "hevc": "H.265", "vp8": "VP8", "vp9": "VP9"}
 MIN_SIDE, MAX_SIDE = 360, 4096
 MIN_FPS, MAX_FPS = 23, 60
@@ -44,51 +43,12 @@ class VideoFacts:
     size_bytes: int
 
 
-class _Nameless:
-    """A file without a name: FFmpeg would otherwise believe a suffix, and play ``notes.txt`` as a video."""
-
-    def __init__(self, source: BinaryIO) -> None:
-        self.read, self.seek, self.tell = source.read, source.seek, source.tell
-
-
-def probe(video: VideoFile) -> VideoFacts:
-    """Read a video's headers, and no more of it than that takes.
-
-    :raises InvalidInputError: it is missing, empty, a directory, not to be read, or not a video.
-    """
-    import av
-
-    size = video.size
-    # Playlists name other files to open: with no protocol allowed, none of them is.
-    options = {"protocol_whitelist": "none"}
-    with video.explained(), video.open(LOOK_AROUND_BYTES) as source:
-        try:
-            with av.open(_Nameless(source), "r", options=options, metadata_errors="replace") as opened:
-                stream = opened.streams.best("video")
-                # Where FFmpeg has no decoder, PyAV has no codec context, whatever its types say.
-                if not isinstance(stream, av.VideoStream) or not getattr(stream, "codec_context", None):
-                    raise video.error("has no readable video track")
-                rate = stream.average_rate or stream.guessed_rate
-                return VideoFacts(
-                    container=video.container or opened.format.name,
-                    codec=stream.codec.canonical_name,
-                    width=stream.width,
-                    height=stream.height,
-                    fps=float(rate) if rate else None,
-                    duration_seconds=opened.duration / av.time_base if opened.duration else None,
-                    size_bytes=size,
-                )
-        except av.FFmpegError as error:
-            raise video.error(f"is not a video, or is damaged: {error.strerror}") from error
-
-
-def check(facts: VideoFacts, max_duration_seconds: float | None = None) -> list[Violation]:
+def check(facts: VideoFacts) -> list[Violation]:
     """Compare a video with TikTok's limits, and return everything that is wrong with it.
 
-    What only strict checkers refuse, and what the file does not tell, only gets a warning in the log.
+    What only strict checkers refuse, and what the file does not say, only gets a warning in the log.
 
-    :param facts: what ``probe`` found.
-    :param max_duration_seconds: the creator's own limit, from creator_info; the API's 600 seconds always apply.
+    :param facts: what ``VideoFile.facts`` found.
     """
     violations = (
         _check_container(facts.container),
@@ -96,7 +56,7 @@ def check(facts: VideoFacts, max_duration_seconds: float | None = None) -> list[
         _check_side("width", facts.width),
         _check_side("height", facts.height),
         _check_fps(facts.fps),
-        _check_duration(facts.duration_seconds, max_duration_seconds),
+        check_duration(facts.duration_seconds),
         _check_size(facts.size_bytes),
     )
     return [violation for violation in violations if violation is not None]
@@ -126,7 +86,7 @@ def _check_side(side: str, pixels: int) -> Violation | None:
 
 def _check_fps(fps: float | None) -> Violation | None:
     if not fps:
-        log.warning("The video does not tell its frame rate, allowed: %s to %s fps", MIN_FPS, MAX_FPS)
+        log.warning("The video does not say its frame rate, allowed: %s to %s fps", MIN_FPS, MAX_FPS)
         return None
     if MIN_FPS <= fps <= MAX_FPS:
         return None
@@ -138,9 +98,13 @@ def _check_fps(fps: float | None) -> Violation | None:
     return violation
 
 
-def _check_duration(seconds: float | None, creator_limit: float | None) -> Violation | None:
+def check_duration(seconds: float | None, creator_limit: float | None = None) -> Violation | None:
+    """Compare a duration with TikTok's limits; one that is not known only gets a warning.
+
+    :param creator_limit: the creator's own, from creator_info; the API's 600 seconds always apply.
+    """
     if not seconds:
-        log.warning("The video does not tell its duration, allowed: at most %s seconds", MAX_DURATION_SECONDS)
+        log.warning("The video does not say its duration, allowed: at most %s seconds", MAX_DURATION_SECONDS)
         return None
     limit = MAX_DURATION_SECONDS if creator_limit is None else min(creator_limit, MAX_DURATION_SECONDS)
     if seconds <= limit:

@@ -3,19 +3,23 @@
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
+from tiktok_provider.api.accounts import CreatorInfo
+from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.exceptions import InvalidInputError
+from tiktok_provider.publishing.media.medium import T, Transfers
+from tiktok_provider.publishing.media.video_checks import CONTENT_TYPES, VideoFacts, check, check_duration
+from tiktok_provider.publishing.media.violations import Violation
+from tiktok_provider.store.posts import Source
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
-
-CONTENT_TYPES = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
 
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _EBML_DOCTYPE = re.compile(rb"\x42\x82.{1,8}?(webm|matroska)", re.DOTALL)
@@ -34,6 +38,10 @@ class VideoFile:
         that Airflow can open, with its connection: ``s3://conn_id@bucket/key``.
     :raises InvalidInputError: the location is empty, or carries a password.
     """
+
+    source: Source = "file"
+    # Its location is no secret, and TikTok is not sent it.
+    secrets: Sequence[str] = ()
 
     def __init__(self, location: "str | os.PathLike[str] | ObjectStoragePath") -> None:
         text = os.fspath(location) if isinstance(location, os.PathLike) else str(location)
@@ -107,6 +115,41 @@ class VideoFile:
         """``mp4``, ``mov``, ``webm`` or a relative of theirs, from the first bytes and not the suffix; else None."""
         with self.explained(), self.open(LOOK_AROUND_BYTES) as source:
             return _container_of(source.read(_HEAD_BYTES))
+
+    @cached_property
+    def facts(self) -> VideoFacts:
+        """What its headers say, as they were when first asked for; no more of it is read than that takes.
+
+        :raises InvalidInputError: it is missing, empty, a directory, not to be read, or not a video.
+        """
+        return _probe(self)
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """Length of the video, None where the file does not say, or is no video."""
+        try:
+            return self.facts.duration_seconds
+        except InvalidInputError:
+            return None
+
+    def violations(self, hosts: HostPolicy) -> Sequence[Violation | str]:  # noqa: ARG002  (they are for URLs)
+        """Return all that TikTok would refuse of the file.
+
+        :raises OSError: the storage cannot be read for now.
+        """
+        try:
+            return check(self.facts)
+        except InvalidInputError as error:
+            return error.violations
+
+    def violations_for(self, creator: CreatorInfo) -> Sequence[Violation]:
+        """Return whether the creator may post a video of this length."""
+        violation = check_duration(self.facts.duration_seconds, creator.max_video_post_duration_sec)
+        return [violation] if violation else []
+
+    def transfer(self, transfers: Transfers[T]) -> T:
+        """Let it be uploaded."""
+        return transfers.upload(self)
 
     @property
     def content_type(self) -> str:
@@ -208,3 +251,37 @@ def _container_of(head: bytes) -> str | None:
     if brand == "qt":
         return "mov"
     return brand if brand.startswith(_FOREIGN_BRANDS) else "mp4"
+
+
+class _Nameless:
+    """A file without a name: FFmpeg would otherwise believe a suffix, and play ``notes.txt`` as a video."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self.read, self.seek, self.tell = source.read, source.seek, source.tell
+
+
+def _probe(video: VideoFile) -> VideoFacts:
+    import av
+
+    size = video.size
+    # Playlists name other files to open: with no protocol allowed, none of them is.
+    options = {"protocol_whitelist": "none"}
+    with video.explained(), video.open(LOOK_AROUND_BYTES) as source:
+        try:
+            with av.open(_Nameless(source), "r", options=options, metadata_errors="replace") as opened:
+                stream = opened.streams.best("video")
+                # Where FFmpeg has no decoder, PyAV has no codec context, whatever its types say.
+                if not isinstance(stream, av.VideoStream) or not getattr(stream, "codec_context", None):
+                    raise video.error("has no readable video track")
+                rate = stream.average_rate or stream.guessed_rate
+                return VideoFacts(
+                    container=video.container or opened.format.name,
+                    codec=stream.codec.canonical_name,
+                    width=stream.width,
+                    height=stream.height,
+                    fps=float(rate) if rate else None,
+                    duration_seconds=opened.duration / av.time_base if opened.duration else None,
+                    size_bytes=size,
+                )
+        except av.FFmpegError as error:
+            raise video.error(f"is not a video, or is damaged: {error.strerror}") from error

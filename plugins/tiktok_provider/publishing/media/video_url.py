@@ -1,12 +1,16 @@
 """A video that TikTok pulls from a URL. Source: TikTok's "Media Transfer Guide", "PULL_FROM_URL"."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import SplitResult, urlsplit
 
+from tiktok_provider.api.accounts import CreatorInfo
 from tiktok_provider.api.hosts import HostPolicy
+from tiktok_provider.api.posting import SourceInfo, url_source
 from tiktok_provider.exceptions import HostNotAllowedError
+from tiktok_provider.publishing.media.medium import T, Transfers
 from tiktok_provider.publishing.media.violations import Violation
+from tiktok_provider.store.posts import Source
 
 _PREFIX_RULE = (
     "TikTok follows no redirects, and pulls only from a domain or URL prefix that the TikTok app has verified in"
@@ -19,6 +23,10 @@ class VideoUrl:
 
     :param url: whole; its query may be a secret, such as a signature, and is never shown.
     """
+
+    source: Source = "url"
+    # Only TikTok could tell, once it has pulled the video.
+    duration_seconds: float | None = None
 
     def __init__(self, url: str) -> None:
         self.url = url.strip()
@@ -39,10 +47,28 @@ class VideoUrl:
         """What the same video is known by: a signed URL's query changes with every signature."""
         return f"URL {self.location}"
 
+    @property
+    def secrets(self) -> Sequence[str]:
+        """The URL may be signed: it, and its query on its own."""
+        return self.url, urlsplit(self.url).query
+
+    @property
+    def source_info(self) -> SourceInfo:
+        """What init is sent of it."""
+        return url_source(self.url)
+
+    def transfer(self, transfers: Transfers[T]) -> T:
+        """Let TikTok pull it."""
+        return transfers.pull(self)
+
+    def violations_for(self, creator: CreatorInfo) -> Sequence[Violation]:  # noqa: ARG002
+        """Return nothing: TikTok itself checks what it pulls."""
+        return ()
+
     def violations(self, hosts: HostPolicy) -> Iterator[Violation]:
         """Yield what TikTok would refuse.
 
-        :param hosts: what ``[tiktok] allowed_hosts`` lists, such as a server beside the sandbox, is taken as it is.
+        :param hosts: what ``[tiktok] allowed_hosts`` lists, such as a server beside the sandbox, needs no check.
         """
         if not self._is_allowed(hosts) and (problem := self._problem()):
             yield Violation("video_url", self.location, "https://domain/path", f"{problem}. {_PREFIX_RULE}")

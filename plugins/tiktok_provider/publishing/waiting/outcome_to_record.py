@@ -7,12 +7,12 @@ from tiktok_provider.error_table import UPLOAD_INCOMPLETE
 from tiktok_provider.publishing.waiting.polling import Outcome
 from tiktok_provider.store.posts import PostOutcome, PostState
 
-# TikTok no longer tells what became of a publish id.
+# TikTok no longer says what became of a publish id.
 FORGOTTEN = "invalid_publish_id"
 
 
 def post_outcome_of(outcome: Outcome, post_url: Callable[[str], str | None]) -> PostOutcome | None:
-    """Return what to write; None if the wait has ended without any word about the post.
+    """Return what to write; None if the wait has ended with nothing known of the post.
 
     :param post_url: gives the page of a post id, if it is known.
     """
@@ -32,8 +32,8 @@ def post_outcome_of(outcome: Outcome, post_url: Callable[[str], str | None]) -> 
     )
 
 
-def is_last_word(outcome: Outcome) -> bool:
-    """Whether nothing more is to be heard of the post from TikTok; the end of a wait alone does not say so."""
+def is_final(outcome: Outcome) -> bool:
+    """Whether TikTok has nothing more to say of the post; the end of a wait alone does not mean that."""
     return outcome.kind != "deadline" and _state_of(outcome) is not None
 
 

@@ -10,7 +10,7 @@ class PostResult(TypedDict):
     """The value of a publishing task in XCom.
 
     ``publish_id``: TikTok's id of the attempt. ``status``: its last status. ``post_ids``: ids of the visible posts,
-    as strings; empty as long as TikTok gives none. ``post_url``: of the first of them. ``account``: the connection
+    as strings; empty until TikTok gives one. ``post_url``: of the first of them. ``account``: the connection
     id. ``post_key``: under which the post is on record; None in a sensor. ``reused``: whether another try or task
     had sent it already.
     """
@@ -24,7 +24,7 @@ class PostResult(TypedDict):
     reused: bool
 
 
-# What a record says whose outcome a person has told.
+# What a record says whose outcome a person has entered.
 _STATUS_OF_STATE = {
     PostState.OUT: Status.PUBLISH_COMPLETE,
     PostState.IN_INBOX: Status.SEND_TO_USER_INBOX,

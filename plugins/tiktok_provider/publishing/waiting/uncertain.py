@@ -1,4 +1,4 @@
-"""A post of which nobody can know by asking TikTok whether it is out: a person is asked, with all that helps."""
+"""A post of which TikTok cannot say whether it is out: a person is asked, with all that helps."""
 
 from datetime import UTC, datetime
 from shlex import quote
@@ -22,14 +22,14 @@ class UncertainPostError(PostUncertainError, AirflowFailException):
 
 
 def uncertain_post(hook: "TikTokHook", record: PostRecord, what: str) -> UncertainPostError:
-    """Return the error that asks a person; it names the command that settles the post, and decides nothing itself.
+    """Return the error that asks a person; it names the command that resolves the post, and decides nothing itself.
 
     :param what: a sentence, what happened.
     """
     command = f"airflow tiktok resolve {quote(record.conn_id)} {quote(record.post_key)}"
     return UncertainPostError(
         f"{what} The post may be out, and is not sent again. {_candidates(hook)}"
-        f" Settle it with: {command} --posted [POST_ID or URL], or {command} --not-posted. Then clear this task.",
+        f" Resolve it with: {command} --posted [POST_ID or URL], or {command} --not-posted. Then clear this task.",
         publish_id=record.publish_id,
     )
 

@@ -1,0 +1,204 @@
+"""One attempt: what is written before and after init, patiently where only this process knows it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import Creator, Task
+from tests.unit.publishing.sessions import (
+    INIT,
+    STATUS,
+    FlakyStore,
+    claim,
+    direct_video,
+    fails_at_step,
+    session_of,
+)
+from tiktok_provider.exceptions import TikTokError, UnreachableError
+from tiktok_provider.hooks.tiktok import TikTokHook
+from tiktok_provider.publishing import attempt
+from tiktok_provider.publishing.media.medium import VideoMedia
+from tiktok_provider.publishing.media.video_file import VideoFile
+from tiktok_provider.publishing.media.video_url import VideoUrl
+from tiktok_provider.publishing.post_record import StoredPost
+from tiktok_provider.publishing.session import PublishingSession
+from tiktok_provider.publishing.waiting.uncertain import UncertainPostError
+from tiktok_provider.store.errors import StoreBusyError, StoreUnreachableError
+from tiktok_provider.store.posts import PostState
+
+Attempted = Callable[..., PublishingSession]
+
+
+@pytest.fixture
+def file(clip: Path) -> VideoMedia:
+    return VideoFile(clip)
+
+
+@pytest.fixture
+def url(creator: Creator) -> VideoMedia:
+    """Of a signed URL."""
+    return VideoUrl(f"{creator.sandbox.url}/clip.mp4?signature=made-up-signature")
+
+
+@pytest.fixture
+def claimed(hook: TikTokHook, task: Task) -> Attempted:
+    """Return a function that gives a session with a claim, through a store that fails once at a step."""
+
+    def of(media: VideoMedia, fails_at: str = "", error: Callable[[], TikTokError] | None = None) -> Any:
+        busy = error or (lambda: StoreBusyError("the database is locked"))
+        store = FlakyStore(hook.store, fails_at_step(fails_at), busy)
+        session = session_of(hook, task, direct_video(media), store)
+        claim(session)
+        return session
+
+    return of
+
+
+def state(session: PublishingSession) -> PostState | None:
+    record = session.stored_post.read()
+    return record.state if record else None
+
+
+def test_the_intent_of_a_pull_is_written_patiently(
+    creator: Creator, claimed: Attempted, url: VideoMedia
+) -> None:
+    session = claimed(url, fails_at="intend")
+    attempt.begin(session)
+    assert (state(session), creator.calls(INIT)) == (PostState.FINISHING, [INIT])
+
+
+def test_the_intent_of_a_file_is_left_to_the_next_try(
+    creator: Creator, claimed: Attempted, file: VideoMedia
+) -> None:
+    session = claimed(file, fails_at="intend")
+    with pytest.raises(StoreBusyError):
+        attempt.begin(session)
+    assert (state(session), creator.calls(INIT)) == (PostState.CLAIMED, [])
+
+
+@pytest.mark.parametrize("medium", ["file", "url"])
+def test_a_publish_id_is_written_patiently(
+    claimed: Attempted, medium: str, request: pytest.FixtureRequest
+) -> None:
+    session = claimed(request.getfixturevalue(medium), fails_at="start")
+    attempt.begin(session)
+    assert session.stored_post.record.publish_id
+    assert state(session) == PostState.FINISHING
+
+
+@pytest.mark.parametrize("medium", ["file", "url"])
+def test_a_refused_init_is_recorded_patiently(
+    creator: Creator, claimed: Attempted, medium: str, request: pytest.FixtureRequest
+) -> None:
+    creator.sandbox.add_fault("error", path=INIT, code="invalid_params")
+    session = claimed(request.getfixturevalue(medium), fails_at="mark_failed")
+    with pytest.raises(TikTokError, match="invalid_params"):
+        attempt.begin(session)
+    assert state(session) == PostState.FAILED
+
+
+def test_a_lost_answer_to_the_init_of_a_pull_is_recorded_patiently(
+    creator: Creator, claimed: Attempted, url: VideoMedia
+) -> None:
+    creator.sandbox.add_fault("lost_answer", path=INIT)
+    session = claimed(url, fails_at="mark_uncertain")
+    with pytest.raises(UncertainPostError, match="answer to init was lost"):
+        attempt.begin(session)
+    assert state(session) == PostState.UNCERTAIN
+
+
+def test_a_lost_answer_to_the_init_of_a_file_asks_no_person(
+    creator: Creator, claimed: Attempted, file: VideoMedia
+) -> None:
+    creator.sandbox.add_fault("lost_answer", path=INIT)
+    session = claimed(file)
+    with pytest.raises(UnreachableError):
+        attempt.begin(session)
+    assert state(session) == PostState.INTENDED
+
+
+@pytest.mark.parametrize("medium", ["file", "url"])
+def test_a_store_that_is_away_right_before_init_leaves_proves_that_nothing_was_started(
+    creator: Creator,
+    claimed: Attempted,
+    medium: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(stored_post: StoredPost) -> None:
+        raise StoreUnreachableError(f"no answer about {stored_post.post_key}", maybe_processed=True)
+
+    monkeypatch.setattr(StoredPost, "verify_claim", away)
+    session = claimed(request.getfixturevalue(medium))
+    with pytest.raises(StoreUnreachableError):
+        attempt.begin(session)
+    assert (state(session), creator.calls(INIT)) == (PostState.FAILED, [])
+
+
+@pytest.mark.parametrize("said", ["cannot pull {url}", "the signature in {query} is wrong"])
+def test_neither_a_signed_url_nor_its_query_alone_is_in_an_error(
+    creator: Creator, claimed: Attempted, url: VideoMedia, said: str
+) -> None:
+    whole = f"{creator.sandbox.url}/clip.mp4?signature=made-up-signature"
+    message = said.format(url=whole, query="signature=made-up-signature")
+    body = {"data": {}, "error": {"code": "invalid_params", "message": message, "log_id": "L"}}
+    creator.sandbox.add_fault("status", path=INIT, status=400, body=body)
+    session = claimed(url)
+    with pytest.raises(TikTokError, match=r"\*\*\*") as failure:
+        attempt.begin(session)
+    record = session.stored_post.read()
+    assert record
+    assert "made-up-signature" not in f"{failure.value} {record.fail_reason}"
+
+
+@pytest.fixture
+def cut_off(creator: Creator, claimed: Attempted, hook: TikTokHook, task: Task) -> Attempted:
+    """Return a function that gives the session of a second try after one that was cut off in its first chunk."""
+
+    def of(video: Path) -> PublishingSession:
+        first = claimed(VideoFile(video))
+        creator.sandbox.add_fault("status", path="/upload", status=307)
+        with pytest.raises(TikTokError):
+            attempt.begin(first)
+        second = session_of(hook, task.next_try(), first.request)
+        claim(second)
+        return second
+
+    return of
+
+
+def test_a_second_try_goes_on_with_the_same_publish_id(
+    creator: Creator, cut_off: Attempted, clip: Path
+) -> None:
+    session = cut_off(clip)
+    assert attempt.resume(session, session.stored_post.record)
+    assert (len(creator.calls(INIT)), len(creator.sandbox.feed())) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("video", "recorded"),
+    [("large_clip", PostState.UPLOADING), ("clip", PostState.FINISHING)],
+    ids=["before its last byte", "at its last byte"],
+)
+@pytest.mark.parametrize("lost", ["publish id", "upload URL"])
+def test_an_upload_that_cannot_be_resumed_is_started_again_only_before_its_last_byte(
+    creator: Creator,
+    cut_off: Attempted,
+    request: pytest.FixtureRequest,
+    video: str,
+    recorded: PostState,
+    lost: str,
+) -> None:
+    session = cut_off(request.getfixturevalue(video))
+    record = session.stored_post.record
+    assert record.state == recorded
+    if lost == "publish id":
+        creator.sandbox.add_fault("error", path=STATUS, code="invalid_publish_id")
+    else:
+        record = replace(record, encrypted_upload_url="of another client secret")
+    again = attempt.resume(session, record)
+    inits, posts = len(creator.calls(INIT)), len(creator.sandbox.feed())
+    assert (again, inits, posts) == ((True, 2, 1) if recorded == PostState.UPLOADING else (False, 1, 0))

@@ -1,0 +1,119 @@
+"""Parameters are of their declared types, or are all named in one error."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
+
+import pytest
+from airflow.sdk import DAG, BaseOperator
+
+from tiktok_provider.exceptions import InvalidInputError
+from tiktok_provider.operators.creator_info import TikTokCreatorInfoOperator
+from tiktok_provider.operators.doctor import TikTokDoctorOperator
+from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
+from tiktok_provider.publishing.parameters import TypedParameters
+from tiktok_provider.sensors.post_status import TikTokPostStatusSensor
+
+
+class Typed(TypedParameters, BaseOperator):
+    """An operator with a parameter of each sort."""
+
+    template_fields = ("title",)
+    parameter_types: ClassVar[Mapping[str, Any]] = {
+        "title": str | None,
+        "wait": bool,
+        "cover": int | None,
+        "timeout": timedelta | int | float,
+        "on_cap": Literal["wait", "fail"],
+    }
+
+    def __init__(
+        self,
+        *,
+        title: Any = None,
+        wait: Any = True,
+        cover: Any = None,
+        timeout: Any = 1.5,
+        on_cap: Any = "wait",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.title = title
+        self.wait = wait
+        self.cover = cover
+        self.timeout = timeout
+        self.on_cap = on_cap
+        self.check_literals()
+
+
+def mapped(**values: Any) -> Typed:
+    """Return the operator as Airflow makes it of a mapped task, on a worker."""
+    return Typed(task_id="t", _airflow_from_mapped=True, **values)
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"wait": "False"}, "wait is 'False', it must be of type bool"),
+    ({"wait": 1}, "wait is 1, it must be of type bool"),
+    ({"cover": True}, "cover is True, it must be of type int or None"),
+    ({"cover": 1.5}, "cover is 1.5, it must be of type int or None"),
+    ({"timeout": "90"}, "timeout is '90', it must be of type timedelta or int or float"),
+    ({"on_cap": "never"}, "on_cap is 'never', allowed: wait, fail"),
+    ({"on_cap": ["wait"]}, "on_cap is of type list, allowed: wait, fail"),
+    ({"title": 7}, "title is 7, it must be of type str or None"),
+]
+
+
+@pytest.mark.parametrize(("values", "said"), WRONG)
+def test_a_wrong_literal_is_refused_while_the_dag_is_parsed(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        Typed(task_id="t", **values)
+    assert refusal.value.violations == (said,) or list(refusal.value.violations) == [said]
+
+
+def test_mapped_values_are_refused_at_execute_all_in_one_error() -> None:
+    values: dict[str, Any] = {}
+    for wrong, _ in WRONG:
+        values.update(wrong)
+    with pytest.raises(InvalidInputError) as refusal:
+        mapped(**values).check_parameters()
+    fields = [violation.partition(" is ")[0] for violation in refusal.value.violations]
+    assert fields == ["title", "wait", "cover", "timeout", "on_cap"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"title": "Hello", "cover": 5, "timeout": 3},
+        {"timeout": timedelta(hours=1), "on_cap": "fail", "wait": False},
+    ],
+)
+def test_values_of_their_types_pass(values: dict[str, Any]) -> None:
+    Typed(task_id="t", **values).check_parameters()
+
+
+def test_what_a_template_or_another_task_will_give_is_left_until_it_is_there() -> None:
+    with DAG("typed"):
+        other = BaseOperator(task_id="other")
+        templated = Typed(task_id="t", title=other.output)
+    assert templated.title is not None
+    with pytest.raises(InvalidInputError, match="title is of type"):
+        templated.check_parameters()
+
+
+@pytest.mark.parametrize(
+    ("operator", "parameters"),
+    [
+        (TikTokPublishVideoOperator, {"video": "a.mp4", "privacy_level": "SELF_ONLY"}),
+        (TikTokCreatorInfoOperator, {}),
+        (TikTokDoctorOperator, {}),
+        (TikTokPostStatusSensor, {"publish_id": "p.1"}),
+    ],
+)
+def test_every_operator_and_the_sensor_declare_all_their_own_parameters(
+    operator: Any, parameters: dict[str, Any]
+) -> None:
+    made = operator(task_id="t", **parameters)
+    assert set(operator.parameter_types) <= set(vars(made))
+    with pytest.raises(InvalidInputError, match="tiktok_conn_id is 7, it must be of type str"):
+        operator(task_id="t", tiktok_conn_id=7, **parameters)
