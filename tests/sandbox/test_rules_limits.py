@@ -106,6 +106,18 @@ def test_the_window_slides(creator: Creator, limit: int, call: Caller) -> None:
 
 
 @posting_limits
+def test_a_call_leaves_the_window_when_it_is_a_minute_old(creator: Creator, limit: int, call: Caller) -> None:
+    creator.sandbox.set_switches(retry_after=True)
+    spend(creator, call, limit)
+    # The clock of these tests stands still, so that this is the last moment before, and then the first one after.
+    creator.sandbox.advance(60 - 0.001)
+    assert_error(call(creator), 429, "rate_limit_exceeded")
+    creator.sandbox.advance(0.001)
+    spend(creator, call, limit)
+    assert_error(call(creator), 429, "rate_limit_exceeded")
+
+
+@posting_limits
 def test_a_limit_belongs_to_one_account(
     make_creator: MakeCreator, creator: Creator, limit: int, call: Caller
 ) -> None:
@@ -270,6 +282,47 @@ def test_a_day_frees_the_places_of_drafts_as_the_switch_says(
     creator.sandbox.advance(DAY)
     response = renewed(make_creator, creator).init_inbox(clip.source())
     assert (response.status_code == 200) == freed
+
+
+def test_a_post_counts_for_24_hours_from_its_delivery_on(make_creator: MakeCreator, clip: Media) -> None:
+    creator = make_creator(account={"daily_post_cap": 1})
+    made = data_of(creator.init_video(clip.source()))
+    creator.sandbox.advance(3000)
+    creator.upload(made["upload_url"], clip)
+    assert creator.wait_for(made["publish_id"])["status"] == "PUBLISH_COMPLETE"
+    creator.sandbox.advance(DAY - 1500)
+    next_day = renewed(make_creator, creator)
+    assert_error(next_day.init_video(clip.source()), 403, "spam_risk_too_many_posts")
+    next_day.sandbox.advance(1500)
+    assert data_of(next_day.init_video(clip.source()))
+
+
+def test_a_draft_counts_for_24_hours_from_its_delivery_on(make_creator: MakeCreator, clip: Media) -> None:
+    creator = make_creator()
+    creator.sandbox.set_switches(pending_drafts="window")
+    made = [data_of(creator.init_inbox(clip.source())) for _ in range(5)]
+    creator.sandbox.advance(3000)
+    for draft in made:
+        creator.upload(draft["upload_url"], clip)
+        assert creator.wait_for(draft["publish_id"])["status"] == "SEND_TO_USER_INBOX"
+    creator.sandbox.advance(DAY - 1500)
+    next_day = renewed(make_creator, creator)
+    assert_error(next_day.init_inbox(clip.source()), 403, "spam_risk_too_many_pending_share")
+    next_day.sandbox.advance(1500)
+    assert data_of(next_day.init_inbox(clip.source()))
+
+
+def test_an_attempt_that_failed_or_whose_upload_url_has_expired_does_not_count(
+    make_creator: MakeCreator, clip: Media
+) -> None:
+    creator = make_creator(account={"daily_post_cap": 1})
+    pending = data_of(creator.init_video(clip.source()))
+    assert_error(creator.init_video(clip.source()), 403, "spam_risk_too_many_posts")
+    creator.sandbox.advance(3601)
+    expired, failed = pending["publish_id"], data_of(creator.init_video(clip.source()))
+    assert_error(creator.init_video(clip.source()), 403, "spam_risk_too_many_posts")
+    control(creator.sandbox, "POST", f"/sandbox/publishes/{failed['publish_id']}/fail", {})
+    assert creator.publish(clip) not in {expired, failed["publish_id"]}
 
 
 @pytest.mark.parametrize("app", [{"active_user_cap": 2}, {"active_user_cap": 2, "audited": False}])
