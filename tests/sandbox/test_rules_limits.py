@@ -297,6 +297,18 @@ def test_a_post_counts_for_24_hours_from_its_delivery_on(make_creator: MakeCreat
     assert data_of(next_day.init_video(clip.source()))
 
 
+def test_a_post_stops_counting_at_the_moment_when_it_is_24_hours_old(
+    make_creator: MakeCreator, clip: Media
+) -> None:
+    creator = make_creator(account={"daily_post_cap": 1})
+    delivered_at = creator.record(creator.publish(clip))["delivered_at"]
+    creator.sandbox.advance(delivered_at + DAY - creator.sandbox.now() - 0.01)
+    next_day = renewed(make_creator, creator)
+    assert_error(next_day.init_video(clip.source()), 403, "spam_risk_too_many_posts")
+    next_day.sandbox.advance(delivered_at + DAY - creator.sandbox.now())
+    assert data_of(next_day.init_video(clip.source()))
+
+
 def test_a_draft_counts_for_24_hours_from_its_delivery_on(make_creator: MakeCreator, clip: Media) -> None:
     creator = make_creator()
     creator.sandbox.set_switches(pending_drafts="window")
@@ -338,6 +350,16 @@ def test_an_app_has_a_cap_of_creators_a_day(make_creator: MakeCreator, clip: Med
     assert data_of(first.init_video(clip.source(), privacy_level="SELF_ONLY"))
     third.sandbox.advance(DAY + 60)
     assert data_of(renewed(make_creator, third).init_video(clip.source(), privacy_level="SELF_ONLY"))
+
+
+def test_the_creators_of_another_app_do_not_count_for_the_cap_of_an_app(
+    make_creator: MakeCreator, clip: Media
+) -> None:
+    make_creator(app={"active_user_cap": 1}).publish(clip)
+    creator = make_creator(app={"active_user_cap": 1})
+    creator.publish(clip)
+    other = make_creator(app_of=creator)
+    assert_error(other.init_video(clip.source()), 403, "reached_active_user_cap")
 
 
 def test_without_caps_nothing_of_a_day_is_refused(sandbox: Sandbox, make_creator: MakeCreator) -> None:

@@ -1,7 +1,8 @@
 """The calls of one account to one endpoint that count now, and the callers that wait for the next ones.
 
-A sliding-window log: a call counts until a window after its end, and no more calls count at once than the limit of
-today allows. A caller that gets none is told when to ask again and keeps its place among those that wait.
+A sliding-window log: a call counts until a window after its end, and no more calls count at once than the limit
+allows, as it is at each call. A caller that gets none is given a time to ask again, and keeps its place among those
+that wait.
 
 A time that is later than any that could be written now is the trace of a clock that was ahead for a moment. It is
 brought back when it is read, or it would close the account until it comes.
@@ -47,10 +48,10 @@ class LoggedCall:
 
 @dataclass(slots=True)
 class WaitingCaller:
-    """A caller that was told to wait.
+    """A caller that has to wait.
 
-    :param back_at: when it was told to ask again.
-    :param was_away: whether it has left its worker until then.
+    :param back_at: when it is to ask again.
+    :param was_away: whether it leaves its worker until then.
     """
 
     back_at: datetime
@@ -97,7 +98,7 @@ class CallLog:
         ]
 
     def take(self, wanted: TakeCalls) -> Granted | Wait:
-        """Log as many calls as may be made now, or tell the caller when to ask again."""
+        """Log as many calls as may be made now, or return when to ask again."""
         place = self._place_of(wanted.holder)
         self._learn(self.waiting[place : place + 1])
         expected = sum(self._is_expected(caller) for caller in self.waiting[:place])
@@ -143,7 +144,7 @@ class CallLog:
                 self.lateness += WEIGHT * (late - self.lateness)
 
     def _wait(self, wanted: TakeCalls, place: int) -> Wait:
-        """Tell when to ask again. Pollers get no place: they come again anyway."""
+        """Return when to ask again. Pollers get no place: they ask again anyway."""
         remaining = (self._free_at(place + wanted.leave) - self.now).total_seconds()
         if wanted.count > 1 or wanted.leave:
             return Wait(retry_in=max(remaining, _SHORTEST_POLL_WAIT) + JITTER * jitter())

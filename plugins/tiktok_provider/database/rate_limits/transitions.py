@@ -24,7 +24,7 @@ _CALLS, _WAITING = list[LoggedCall], list[WaitingCaller]
 
 
 def take(session: Session, conn_id: str, wanted: TakeCalls, now: datetime) -> Granted | Wait:
-    """Log calls that may be made now, or tell when to ask again."""
+    """Log calls that may be made now, or return when to ask again."""
     if wanted.endpoint is Endpoint.INIT and (closed := _closed(session, conn_id, wanted.draft, now)):
         return closed
     with _call_log(session, conn_id, wanted.endpoint, now) as log:

@@ -103,7 +103,7 @@ def test_an_account_has_its_calls_of_a_minute_and_no_more(desk: Desk, endpoint: 
     )
 
 
-def test_the_first_call_of_all_keeps_nobody_waiting_whose_clock_is_a_moment_behind(desk: Desk) -> None:
+def test_the_first_call_of_all_keeps_no_caller_waiting_whose_clock_is_a_moment_behind(desk: Desk) -> None:
     desk.take("first")
     desk.advance(-0.5)
     assert desk.call("second")
@@ -120,7 +120,7 @@ def test_a_call_counts_for_a_minute_from_its_end(desk: Desk) -> None:
     assert not desk.call("later")
 
 
-def test_a_call_whose_end_is_never_told_counts_as_a_long_one(desk: Desk) -> None:
+def test_a_call_whose_end_is_never_reported_counts_as_a_long_one(desk: Desk) -> None:
     for number in range(6):
         desk.take(f"killed {number}")
     desk.advance(60 + WINDOW - 1)
@@ -128,7 +128,7 @@ def test_a_call_whose_end_is_never_told_counts_as_a_long_one(desk: Desk) -> None
     assert desk.call("next")
 
 
-def test_a_taker_can_promise_that_its_calls_are_short(desk: Desk) -> None:
+def test_a_caller_can_promise_that_its_calls_are_short(desk: Desk) -> None:
     for number in range(6):
         desk.take(f"poller {number}", within=15.0)
     desk.advance(20 + WINDOW - 1)
@@ -136,7 +136,7 @@ def test_a_taker_can_promise_that_its_calls_are_short(desk: Desk) -> None:
     assert desk.call("next")
 
 
-def test_what_a_lost_answer_took_is_given_back_with_the_rest(desk: Desk) -> None:
+def test_a_call_whose_grant_was_lost_ends_with_the_others_of_its_holder(desk: Desk) -> None:
     desk.take("task")
     desk.take("task")
     desk.end("task")
@@ -144,7 +144,7 @@ def test_what_a_lost_answer_took_is_given_back_with_the_rest(desk: Desk) -> None
     assert [desk.call(f"task {number}") for number in range(7)] == [True] * 6 + [False]
 
 
-def test_the_end_of_a_call_is_not_put_off_when_it_is_told_again(desk: Desk) -> None:
+def test_the_end_of_a_call_is_not_put_off_when_it_is_reported_again(desk: Desk) -> None:
     for number in range(6):
         desk.take(f"task {number}")
         desk.end(f"task {number}")
@@ -169,13 +169,13 @@ def test_a_poller_has_no_place_among_those_that_wait(desk: Desk) -> None:
     assert waiting(desk, STATUS) == []
 
 
-def test_who_waited_first_is_served_first(desk: Desk) -> None:
+def test_the_caller_that_waited_first_is_served_first(desk: Desk) -> None:
     desk.use_up()
     waits = [desk.wait(f"task {number}").retry_in for number in range(8)]
     assert waits == sorted(waits)
     assert waits[7] - waits[0] == WINDOW, "the seventh and the eighth wait for the second round"
     desk.advance(WINDOW)
-    assert not desk.call("newcomer"), "six slots are free, and eight are before it"
+    assert not desk.call("newcomer"), "six calls are free, and eight callers are before it"
     assert not desk.call("task 6")
     assert [desk.call(f"task {number}") for number in (5, 0, 4, 1, 3, 2)] == [True] * 6
     desk.advance(WINDOW)
@@ -203,7 +203,7 @@ def test_a_call_is_kept_for_a_caller_that_is_expected_but_not_for_one_that_is_la
     assert [desk.call(f"newcomer {number}") for number in range(5)] == [True] * 5
 
 
-def test_who_is_late_keeps_its_place_and_is_first_when_it_is_back(desk: Desk) -> None:
+def test_a_late_caller_keeps_its_place_and_is_first_when_it_asks_again(desk: Desk) -> None:
     desk.use_up()
     given = [desk.wait(f"late {number}").retry_in for number in range(6)][-1]
     desk.advance(given + KEEP_PLACE)
@@ -212,7 +212,7 @@ def test_who_is_late_keeps_its_place_and_is_first_when_it_is_back(desk: Desk) ->
     assert waiting(desk) == ["late 0", "late 1", "late 2", "late 4", "late 5"]
 
 
-def test_who_does_not_come_back_loses_the_place(desk: Desk) -> None:
+def test_a_caller_that_does_not_ask_again_loses_its_place(desk: Desk) -> None:
     desk.use_up()
     given = [desk.wait(f"gone {number}").retry_in for number in range(6)][-1]
     desk.advance(given + KEEP_PLACE + 1)
@@ -228,19 +228,19 @@ def waiting(desk: Desk, endpoint: Endpoint = INIT) -> list[str]:
 
 
 @pytest.mark.parametrize("left", [2.0, 9.0, 13.0])
-def test_who_has_little_to_wait_does_not_leave_its_worker(desk: Desk, left: float) -> None:
+def test_a_task_that_has_little_to_wait_does_not_leave_its_worker(desk: Desk, left: float) -> None:
     desk.use_up()
     desk.advance(WINDOW - left)
     assert desk.wait("task").retry_in <= SHORT_WAIT
 
 
-def test_who_leaves_its_worker_leaves_it_for_long_enough_that_airflow_notices(desk: Desk) -> None:
+def test_a_task_that_leaves_its_worker_leaves_it_for_long_enough_that_airflow_notices(desk: Desk) -> None:
     desk.use_up()
     desk.advance(WINDOW - SHORTEST_LEAVE - FIRST_LATENESS - EARLY)
     assert desk.wait("task").retry_in == SHORTEST_LEAVE
 
 
-def test_an_early_bird_waits_the_last_seconds_where_it_is(desk: Desk) -> None:
+def test_an_early_task_waits_the_last_seconds_on_its_worker(desk: Desk) -> None:
     desk.use_up()
     desk.wait("task")
     desk.advance(WINDOW - 1.5)
@@ -311,7 +311,7 @@ def test_a_lowered_limit_holds_at_once_for_an_account_that_exists(
     assert not desk.call("next")
 
 
-def test_after_a_429_nobody_calls_for_a_while(desk: Desk) -> None:
+def test_after_a_429_no_call_is_granted_for_a_while(desk: Desk) -> None:
     run(desk.store.pause("mia", INIT, 70))
     assert desk.wait("task").retry_in == 70 - FIRST_LATENESS - EARLY
     run(desk.store.pause("mia", INIT, 30))
@@ -427,7 +427,7 @@ def test_a_promise_of_more_than_a_minute_counts_as_one(desk: Desk) -> None:
     assert desk.call("next")
 
 
-def test_a_429_on_a_clock_that_was_ahead_holds_everybody_back_for_a_day_at_most(desk: Desk) -> None:
+def test_a_429_on_a_clock_that_was_ahead_pauses_for_a_day_at_most(desk: Desk) -> None:
     run(ahead(desk).store.pause("mia", INIT, 70))
     assert desk.wait("task").retry_in <= 86400
     desk.advance(86400)
@@ -449,7 +449,7 @@ def test_a_post_of_a_clock_that_was_ahead_counts_for_a_day(desk: Desk) -> None:
     assert run(desk.store.close("mia", Cap.POSTS)).retry_in == 86400
 
 
-def test_who_was_told_to_wait_by_a_clock_that_was_ahead_does_not_keep_the_line_waiting(desk: Desk) -> None:
+def test_a_caller_that_waits_by_a_clock_that_was_ahead_does_not_keep_the_others_waiting(desk: Desk) -> None:
     wrong = ahead(desk)
     wrong.use_up()
     for number in range(7):
