@@ -19,8 +19,8 @@ from tiktok_sandbox.server import running_sandbox
 CHECKOUT = Path(__file__).resolve().parents[2]
 DAG_FOLDERS = [CHECKOUT / "dags", Path(__file__).parent / "dags"]
 
-# What an account has used of its budgets is on record here.
-BUDGET_TABLES = ("tiktok_budget", "tiktok_budget_slot", "tiktok_budget_waiter", "tiktok_closing")
+# What an account has used of its rate limits is on record here.
+RATE_LIMIT_TABLES = ("tiktok_rate_limit", "tiktok_account_closure")
 
 RunDag = Callable[..., FinishedRun]
 Connect = Callable[..., Account]
@@ -81,7 +81,7 @@ def forget_calls(airflow: LocalAirflow, connection_id: str) -> None:
     # The URL says how long to wait for a lock: in full, as the transaction begins with a write and not with a read.
     engine = create_engine(airflow.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
     with engine.begin() as database:
-        for table in BUDGET_TABLES:
+        for table in RATE_LIMIT_TABLES:
             database.execute(
                 text(f"DELETE FROM {table} WHERE conn_id = :conn_id"), {"conn_id": connection_id}
             )

@@ -106,6 +106,18 @@ def test_the_window_slides(creator: Creator, limit: int, call: Caller) -> None:
 
 
 @posting_limits
+def test_a_call_leaves_the_window_when_it_is_a_minute_old(creator: Creator, limit: int, call: Caller) -> None:
+    creator.sandbox.set_switches(retry_after=True)
+    spend(creator, call, limit)
+    # The clock of these tests stands still, so that this is the last moment before, and then the first one after.
+    creator.sandbox.advance(60 - 0.001)
+    assert_error(call(creator), 429, "rate_limit_exceeded")
+    creator.sandbox.advance(0.001)
+    spend(creator, call, limit)
+    assert_error(call(creator), 429, "rate_limit_exceeded")
+
+
+@posting_limits
 def test_a_limit_belongs_to_one_account(
     make_creator: MakeCreator, creator: Creator, limit: int, call: Caller
 ) -> None:
@@ -272,6 +284,59 @@ def test_a_day_frees_the_places_of_drafts_as_the_switch_says(
     assert (response.status_code == 200) == freed
 
 
+def test_a_post_counts_for_24_hours_from_its_delivery_on(make_creator: MakeCreator, clip: Media) -> None:
+    creator = make_creator(account={"daily_post_cap": 1})
+    made = data_of(creator.init_video(clip.source()))
+    creator.sandbox.advance(3000)
+    creator.upload(made["upload_url"], clip)
+    assert creator.wait_for(made["publish_id"])["status"] == "PUBLISH_COMPLETE"
+    creator.sandbox.advance(DAY - 1500)
+    next_day = renewed(make_creator, creator)
+    assert_error(next_day.init_video(clip.source()), 403, "spam_risk_too_many_posts")
+    next_day.sandbox.advance(1500)
+    assert data_of(next_day.init_video(clip.source()))
+
+
+def test_a_post_stops_counting_at_the_moment_when_it_is_24_hours_old(
+    make_creator: MakeCreator, clip: Media
+) -> None:
+    creator = make_creator(account={"daily_post_cap": 1})
+    delivered_at = creator.record(creator.publish(clip))["delivered_at"]
+    creator.sandbox.advance(delivered_at + DAY - creator.sandbox.now() - 0.01)
+    next_day = renewed(make_creator, creator)
+    assert_error(next_day.init_video(clip.source()), 403, "spam_risk_too_many_posts")
+    next_day.sandbox.advance(delivered_at + DAY - creator.sandbox.now())
+    assert data_of(next_day.init_video(clip.source()))
+
+
+def test_a_draft_counts_for_24_hours_from_its_delivery_on(make_creator: MakeCreator, clip: Media) -> None:
+    creator = make_creator()
+    creator.sandbox.set_switches(pending_drafts="window")
+    made = [data_of(creator.init_inbox(clip.source())) for _ in range(5)]
+    creator.sandbox.advance(3000)
+    for draft in made:
+        creator.upload(draft["upload_url"], clip)
+        assert creator.wait_for(draft["publish_id"])["status"] == "SEND_TO_USER_INBOX"
+    creator.sandbox.advance(DAY - 1500)
+    next_day = renewed(make_creator, creator)
+    assert_error(next_day.init_inbox(clip.source()), 403, "spam_risk_too_many_pending_share")
+    next_day.sandbox.advance(1500)
+    assert data_of(next_day.init_inbox(clip.source()))
+
+
+def test_an_attempt_that_failed_or_whose_upload_url_has_expired_does_not_count(
+    make_creator: MakeCreator, clip: Media
+) -> None:
+    creator = make_creator(account={"daily_post_cap": 1})
+    pending = data_of(creator.init_video(clip.source()))
+    assert_error(creator.init_video(clip.source()), 403, "spam_risk_too_many_posts")
+    creator.sandbox.advance(3601)
+    expired, failed = pending["publish_id"], data_of(creator.init_video(clip.source()))
+    assert_error(creator.init_video(clip.source()), 403, "spam_risk_too_many_posts")
+    control(creator.sandbox, "POST", f"/sandbox/publishes/{failed['publish_id']}/fail", {})
+    assert creator.publish(clip) not in {expired, failed["publish_id"]}
+
+
 @pytest.mark.parametrize("app", [{"active_user_cap": 2}, {"active_user_cap": 2, "audited": False}])
 def test_an_app_has_a_cap_of_creators_a_day(make_creator: MakeCreator, clip: Media, app: Json) -> None:
     private: Json = {"account": {"private": True}}
@@ -285,6 +350,16 @@ def test_an_app_has_a_cap_of_creators_a_day(make_creator: MakeCreator, clip: Med
     assert data_of(first.init_video(clip.source(), privacy_level="SELF_ONLY"))
     third.sandbox.advance(DAY + 60)
     assert data_of(renewed(make_creator, third).init_video(clip.source(), privacy_level="SELF_ONLY"))
+
+
+def test_the_creators_of_another_app_do_not_count_for_the_cap_of_an_app(
+    make_creator: MakeCreator, clip: Media
+) -> None:
+    make_creator(app={"active_user_cap": 1}).publish(clip)
+    creator = make_creator(app={"active_user_cap": 1})
+    creator.publish(clip)
+    other = make_creator(app_of=creator)
+    assert_error(other.init_video(clip.source()), 403, "reached_active_user_cap")
 
 
 def test_without_caps_nothing_of_a_day_is_refused(sandbox: Sandbox, make_creator: MakeCreator) -> None:

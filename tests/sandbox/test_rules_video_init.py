@@ -144,6 +144,15 @@ def test_an_interaction_that_the_account_forbids_is_forced_off(
     assert {wish: entry[wish] for wish in wishes} == {**wishes, f"disable_{name}": True}
 
 
+@pytest.mark.parametrize(("private", "off"), [(True, True), (False, False)])
+def test_a_private_account_has_comments_but_neither_duet_nor_stitch(
+    make_creator: MakeCreator, clip: Media, private: bool, off: bool
+) -> None:
+    creator = make_creator(account={"private": private})
+    entry = creator.feed_entry(creator.publish(clip, privacy_level="SELF_ONLY"))
+    assert (entry["disable_comment"], entry["disable_duet"], entry["disable_stitch"]) == (False, off, off)
+
+
 @pytest.mark.parametrize("value", [-1, 0, 250, 3_600_000])
 def test_a_cover_timestamp_outside_the_video_means_the_first_frame(
     creator: Creator, clip: Media, value: int

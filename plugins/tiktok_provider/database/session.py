@@ -34,6 +34,20 @@ class TikTokDBManager(BaseDBManager):
     alembic_file = (_MIGRATIONS / "alembic.ini").as_posix()
     supports_table_dropping = True
 
+    def downgrade(
+        self, to_revision: str, from_revision: str | None = None, show_sql_only: bool = False
+    ) -> None:
+        """Undo migrations, for ``airflow db-manager downgrade``.
+
+        :param to_revision: ``base`` drops the tables, and all records with them.
+        :param from_revision: for ``show_sql_only``, which prints the statements instead of running them.
+        """
+        from alembic import command
+
+        config = self.get_alembic_config()  # type: ignore[no-untyped-call]
+        revision = f"{from_revision}:{to_revision}" if from_revision else to_revision
+        command.downgrade(config, revision=revision, sql=show_sql_only)
+
 
 # Airflow's base class is untyped.
 _MANAGER: type[BaseDBManager] = TikTokDBManager

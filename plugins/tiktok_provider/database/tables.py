@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.models.base import metadata as airflow_metadata
 from airflow.utils.sqlalchemy import UtcDateTime
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -138,66 +138,36 @@ class AttemptRow(Base):
     outcome: Mapped[str] = mapped_column(String(20), default="")
 
 
-class BudgetRow(Base):
-    """One account's budget of one endpoint; its slots and its waiting line are changed by who has changed it first.
+class RateLimitLog(Base):
+    """The calls of one account to one endpoint that count against TikTok's rate limit, and who waits for the next.
 
-    :param turns: grows with every change, and so holds the row until the change is committed.
-    :param held_until: until then nobody takes a slot, after a 429.
-    :param lateness: seconds that a waiting task mostly needs to be back after it was told to, learnt.
+    :param version: grows with every change; a change of an older version is refused by the database.
+    :param calls: ``LoggedCall``s, at most as many as the limit allows.
+    :param waiting: ``WaitingCaller``s, the first to be served first.
+    :param paused_until: no call is granted before then, after a 429.
+    :param lateness: seconds after which a task that was told to wait mostly asks again, learnt.
     """
 
-    __tablename__ = "tiktok_budget"
+    __tablename__ = "tiktok_rate_limit"
 
     conn_id: Mapped[str] = mapped_column(String(250), primary_key=True)
     endpoint: Mapped[str] = mapped_column(String(20), primary_key=True)
-    turns: Mapped[int] = mapped_column(default=0)
-    held_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    version: Mapped[int] = mapped_column()
+    calls: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    waiting: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    paused_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     lateness: Mapped[float] = mapped_column()
 
-
-class SlotRow(Base):
-    """One call that an account may make within a minute.
-
-    :param holder: who made, or makes, the last call.
-    :param in_call: whether the end of that call was not told yet.
-    :param free_at: from then on the next call may be made, at the latest.
-    """
-
-    __tablename__ = "tiktok_budget_slot"
-
-    conn_id: Mapped[str] = mapped_column(String(250), primary_key=True)
-    endpoint: Mapped[str] = mapped_column(String(20), primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    holder: Mapped[str] = mapped_column(Text, default="")
-    in_call: Mapped[bool] = mapped_column(default=False)
-    free_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 
 
-class WaiterRow(Base):
-    """A place in the line of those who were told to wait for a slot; a smaller ``id`` is nearer to its head.
-
-    :param back_at: when it was told to be back.
-    :param was_away: whether it was told to wait so long that it leaves its worker.
-    """
-
-    __tablename__ = "tiktok_budget_waiter"
-    __table_args__ = (Index("idx_tiktok_budget_waiter_conn_id_endpoint", "conn_id", "endpoint"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    conn_id: Mapped[str] = mapped_column(String(250))
-    endpoint: Mapped[str] = mapped_column(String(20))
-    holder: Mapped[str] = mapped_column(Text)
-    back_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    was_away: Mapped[bool] = mapped_column(default=False)
-
-
-class ClosingRow(Base):
-    """An account that a cap of hours has closed.
+class AccountClosure(Base):
+    """An account that a cap has closed.
 
     :param cap: a ``Cap``.
     """
 
-    __tablename__ = "tiktok_closing"
+    __tablename__ = "tiktok_account_closure"
 
     conn_id: Mapped[str] = mapped_column(String(250), primary_key=True)
     cap: Mapped[str] = mapped_column(String(20), primary_key=True)

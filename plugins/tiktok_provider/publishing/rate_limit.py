@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, NoReturn
 
 from tiktok_provider.exceptions import (
     AccountClosedError,
@@ -17,6 +17,7 @@ from tiktok_provider.publishing.deferral import DeferTask, shown
 from tiktok_provider.store.client import Store
 from tiktok_provider.store.rate_limits import (
     LONGEST_HOLD,
+    PER_MINUTE,
     SHORT_WAIT,
     SHORTEST_LEAVE,
     WINDOW,
@@ -29,10 +30,10 @@ from tiktok_provider.store.requests import CloseAccount, EndCalls, PauseCalls, T
 log = logging.getLogger(__name__)
 
 OnCap = Literal["wait", "fail"]
-# As many as the way back to a worker can take; then the worker is for others.
+# Together about as long as it takes to leave a worker and to start again; then the worker is for other tasks.
 _SHORT_WAITS = 20
 # When to ask again about a cap whose end the store could not be asked for.
-_CAP_UNTOLD = 600.0
+_CAP_WITHOUT_STORE = 600.0
 
 CAP_OF_CODE = {
     "spam_risk_too_many_posts": Cap.POSTS,
@@ -47,10 +48,10 @@ WHOSE_CAP = {
 
 
 class RateLimiter:
-    """Takes the calls that a try makes out of the account's budget.
+    """Takes each call of a try from the account's rate limits.
 
-    :param holder: who takes them, the same for all tries of a task instance, so that it keeps its place in the line.
-    :param on_cap: ``wait``: come back when a cap of 24 hours ends; ``fail``: raise.
+    :param holder: names the task instance in all its tries, so that it keeps its place among those that wait.
+    :param on_cap: ``wait``: defer until the cap ends; ``fail``: raise.
     :param draft: whether the calls are about a draft.
     :param sleep: waits, in seconds.
     """
@@ -74,28 +75,27 @@ class RateLimiter:
         """Take one call, which must follow at once.
 
         :raises DeferTask: there is none now.
-        :raises AccountClosedError: a cap of 24 hours is reached, and ``on_cap`` is ``fail``.
+        :raises AccountClosedError: a cap is reached, and ``on_cap`` is ``fail``.
         """
         for _ in range(_SHORT_WAITS):
-            taking = TakeCalls(endpoint, self._holder, draft=self._draft)
-            answer = self._store.run(taking)
+            answer = self._store.run(TakeCalls(endpoint, self._holder, draft=self._draft))
             if not isinstance(answer, Wait):
                 return
             if answer.cap is not None or answer.retry_in > SHORT_WAIT:
-                self._refuse(endpoint, answer)
+                self._defer(endpoint, answer)
             self._sleep(answer.retry_in)
-        raise DeferTask(SHORTEST_LEAVE, f"the account's budget of {endpoint} calls is used up")
+        raise DeferTask(SHORTEST_LEAVE, _used_up(endpoint))
 
     def end(self, endpoint: Endpoint) -> None:
-        """Tell that the call has ended; a store that is away will find it out by itself, a minute later."""
+        """Report that the call has ended; without the report the store assumes it a minute later."""
         try:
             self._store.run(EndCalls(endpoint, self._holder))
         except TikTokError as error:
-            log.warning("The store could not be told that a call has ended: %s", error)
+            log.warning("The end of a call could not be reported to the store: %s", error)
 
     @contextmanager
     def call(self, endpoint: Endpoint) -> Iterator[None]:
-        """Take one call, and end it with the block; a 429 or a cap inside holds all tasks of the account back.
+        """Take one call, and end it with the block; a 429 or a cap inside pauses all tasks of the account.
 
         :raises DeferTask: there is none now, or TikTok says so.
         """
@@ -103,25 +103,25 @@ class RateLimiter:
         try:
             yield
         except RateLimitedError as error:
-            raise self.held_back(endpoint, error) from error
+            raise self._pause(endpoint, error) from error
         except CapReachedError as error:
             self.cap_reached(error.code)
             raise
         finally:
             self.end(endpoint)
 
-    def held_back(self, endpoint: Endpoint, error: RateLimitedError) -> DeferTask:
-        """Hold the account's tasks back as TikTok asks, and return when to come back."""
+    def _pause(self, endpoint: Endpoint, error: RateLimitedError) -> DeferTask:
+        """Pause the account's calls for as long as TikTok asks, and return how this task waits for it."""
         seconds = error.retry_after or WINDOW
         seconds = min(seconds + random.uniform(0.0, 0.1 * seconds), LONGEST_HOLD)
         try:
             self._store.run(PauseCalls(endpoint, seconds))
         except TikTokError as fault:
-            log.warning("The store could not be told to hold back the account's other tasks: %s", fault)
+            log.warning("The pause of the account's calls could not be reported to the store: %s", fault)
         return DeferTask(seconds, f"TikTok says that {endpoint} was called too often")
 
     def cap_reached(self, code: str) -> None:
-        """Close the account as TikTok's answer asks.
+        """Report a cap that TikTok's answer names; the store closes the account until it ends.
 
         :param code: TikTok's error code or fail reason, one of ``CAP_OF_CODE``.
         :raises DeferTask: when the cap ends, unless ``on_cap`` is ``fail``.
@@ -130,15 +130,19 @@ class RateLimiter:
         try:
             closed = self._store.run(CloseAccount(cap))
         except TikTokError as fault:
-            log.warning("The store could not be told of a cap: %s", fault)
-            closed = Wait(retry_in=_CAP_UNTOLD, cap=cap)
+            log.warning("A cap could not be reported to the store: %s", fault)
+            closed = Wait(retry_in=_CAP_WITHOUT_STORE, cap=cap)
         if self._on_cap == "wait":
             raise DeferTask(closed.retry_in, f"{WHOSE_CAP[cap]} is reached, until {shown(closed.until)}")
 
-    def _refuse(self, endpoint: Endpoint, answer: Wait) -> None:
+    def _defer(self, endpoint: Endpoint, answer: Wait) -> NoReturn:
         if answer.cap is None:
-            raise DeferTask(answer.retry_in, f"the account's budget of {endpoint} calls is used up")
+            raise DeferTask(answer.retry_in, _used_up(endpoint))
         whose, until = WHOSE_CAP[answer.cap], shown(answer.until)
         if self._on_cap == "fail":
             raise AccountClosedError(f"Nothing was sent: {whose} is reached, until {until}.")
         raise DeferTask(answer.retry_in, f"{whose} is reached, until {until}")
+
+
+def _used_up(endpoint: Endpoint) -> str:
+    return f"the account's rate limit of {PER_MINUTE[endpoint]} {endpoint} calls a minute is used up"

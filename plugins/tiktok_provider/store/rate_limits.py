@@ -1,4 +1,4 @@
-"""What TikTok allows per account, and what the store tells of it. Imports neither Airflow nor the database."""
+"""What TikTok allows per account, and how the store answers. Imports neither Airflow nor the database."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Literal
 
 
 class Endpoint(StrEnum):
-    """What has a budget of its own. The three init endpoints share one: whether TikTok counts them together is
+    """What has a rate limit of its own. The three init endpoints share one: whether TikTok counts them together is
     not known, and together they never exceed either rule.
     """
 
@@ -16,21 +16,21 @@ class Endpoint(StrEnum):
     STATUS = "status"
 
 
-# Calls within one minute, per account.
+# Calls within one minute, per account; read at each call, so that a change holds for accounts that exist.
 PER_MINUTE = {Endpoint.INIT: 6, Endpoint.CREATOR_INFO: 20, Endpoint.STATUS: 30}
-# A slot is free again so many seconds after its call has ended: TikTok's sliding window of one minute, and a second.
+# A call counts until so many seconds after its end: TikTok's sliding window of one minute, and a second.
 WINDOW = 61.0
-# For longer than so many seconds nobody is held back at once.
+# No pause and no wait is longer than so many seconds.
 LONGEST_HOLD = 86_400.0
-# Who waits where it is asks again at the latest after so many seconds.
+# A caller that waits on its worker asks again after so many seconds at the latest.
 SHORT_WAIT = 2.0
-# Who has less than this to wait, besides its way back, does it where it is. Airflow itself fails a task that is
-# queued again before the scheduler has noticed that it had left its worker.
+# A task leaves its worker for at least so many seconds, and waits there if it has less to wait. Airflow itself fails
+# a task that is queued again before the scheduler has noticed that it had left its worker.
 SHORTEST_LEAVE = 10.0
 
 
 class Cap(StrEnum):
-    """What can close an account for hours."""
+    """What can close an account for up to 24 hours."""
 
     POSTS = "posts"
     """The creator's posts through all apps within 24 hours; closes direct posts."""
@@ -55,8 +55,8 @@ class Granted:
 class Wait:
     """No call may be made now.
 
-    :param retry_in: seconds after which to ask again; a hint that keeps the order, not a reservation.
-    :param cap: what has closed the account, None if only the minute is used up.
+    :param retry_in: seconds after which to ask again; a hint, not a reservation.
+    :param cap: what has closed the account, None if only the rate limit is used up.
     :param until: when the cap's window ends, as far as can be known.
     """
 

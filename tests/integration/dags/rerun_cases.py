@@ -19,7 +19,7 @@ def slot(day: str, conn_id: str) -> TikTokPublishVideoOperator:
     """Return the task of one slot.
 
     :param day: an expression for its day of the month.
-    :param conn_id: begins the connection's id; ten accounts take turns, so that nobody waits for a budget.
+    :param conn_id: begins the connection's id; ten accounts take turns, so that no task waits for a rate limit.
     """
     return TikTokPublishVideoOperator(
         task_id="publish",
@@ -37,7 +37,7 @@ with DAG("case_dates", schedule="0 0 * * *", **MONTH):
 with DAG("case_partitions", schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC"), **MONTH):
     slot("(dag_run.partition_key[8:10] | int)", "rerun_")
 
-with DAG("case_budget", params={"video": Param(type="string"), "posts": Param(9, type="integer")}):
+with DAG("case_rate_limit", params={"video": Param(type="string"), "posts": Param(9, type="integer")}):
 
     @task
     def videos(params: dict[str, Any] | None = None) -> list[str]:
@@ -45,5 +45,5 @@ with DAG("case_budget", params={"video": Param(type="string"), "posts": Param(9,
         return [str((params or {})["video"])] * int((params or {})["posts"])
 
     TikTokPublishVideoOperator.partial(
-        task_id="publish", privacy_level="PUBLIC_TO_EVERYONE", tiktok_conn_id="budget"
+        task_id="publish", privacy_level="PUBLIC_TO_EVERYONE", tiktok_conn_id="rate_limit"
     ).expand(video=videos())

@@ -75,8 +75,7 @@ def test_the_migrations_make_what_the_models_say(empty_engine: Engine) -> None:
 
 def test_an_upgrade_keeps_the_accounts(empty_engine: Engine) -> None:
     with Session(empty_engine) as session:
-        manager(session).upgradedb(to_revision="0001")
-    assert not inspect(empty_engine).has_table("tiktok_nonce")
+        manager(session).upgradedb()
     with transaction() as session:
         session.add(AccountRecord(conn_id="mia", generation=7, open_id="o1", refresh_expires_at=NOW))
     with Session(empty_engine) as session:
@@ -87,14 +86,17 @@ def test_an_upgrade_keeps_the_accounts(empty_engine: Engine) -> None:
         assert (account.generation, account.open_id, account.refresh_expires_at) == (7, "o1", NOW)
 
 
-def test_missing_tables_are_told_with_the_command_that_makes_them(empty_engine: Engine) -> None:  # noqa: ARG001
+def test_missing_tables_are_reported_with_the_command_that_makes_them(empty_engine: Engine) -> None:  # noqa: ARG001
     with pytest.raises(StoreNotReadyError, match="airflow db migrate"), transaction() as session:
         session.get(AccountRecord, "mia")
 
 
-def test_an_older_version_of_the_tables_is_told_the_same_way(empty_engine: Engine) -> None:
+def test_an_older_version_of_the_tables_is_reported_the_same_way(empty_engine: Engine) -> None:
     with Session(empty_engine) as session:
-        manager(session).upgradedb(to_revision="0001")
+        manager(session).upgradedb()
+    with empty_engine.begin() as connection:
+        connection.execute(text("DROP TABLE tiktok_nonce"))
+        connection.execute(text("UPDATE alembic_version_tiktok SET version_num = '0000'"))
     with pytest.raises(StoreNotReadyError, match="airflow db migrate"), transaction() as session:
         session.get(NonceRecord, "n1")
 
@@ -111,6 +113,19 @@ def test_a_locked_database_is_busy_and_not_missing(
         with pytest.raises(StoreBusyError, match="locked"), transaction() as session:
             session.add(NonceRecord(nonce="n1", seen_at=NOW))
     impatient.dispose()
+
+
+def test_a_downgrade_drops_our_tables_and_an_upgrade_makes_them_again(empty_engine: Engine) -> None:
+    with empty_engine.begin() as connection:
+        connection.execute(text("CREATE TABLE slot_pool (id INTEGER)"))
+    with Session(empty_engine) as session:
+        manager(session).upgradedb(use_migration_files=True)
+    with Session(empty_engine) as session:
+        manager(session).downgrade(to_revision="base")
+    assert set(inspect(empty_engine).get_table_names()) == {"slot_pool", "alembic_version_tiktok"}
+    with Session(empty_engine) as session:
+        manager(session).upgradedb(use_migration_files=True)
+    assert differences(empty_engine) == []
 
 
 def test_the_tables_can_be_dropped_with_airflows_own(empty_engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Several processes at one post or one budget at the same moment: the database decides, and it decides once."""
+"""Several processes with one post or one rate limit at the same moment: the database decides, and decides once."""
 
 import asyncio
 import multiprocessing
@@ -34,7 +34,7 @@ PROCESSES.set_forkserver_preload(["tests.unit.database.posts.posting", "tiktok_p
 
 
 def patiently(step: Callable[[], T]) -> T:
-    """Do one step; who finds the store busy, which changes nothing, asks again."""
+    """Do one step, again while the store is busy, which changes nothing."""
     for _ in range(50):
         try:
             return step()
@@ -87,7 +87,7 @@ def test_of_several_tries_that_take_over_at_once_one_can_still_write(mia: Mia) -
         return patiently(lambda: change(lambda session: write(session, "mia", KEY, generation, begin, now)))
 
     outcomes = at_once(take_over_and_start)
-    # Who was overtaken between its two steps is refused; who comes after a start finds another state.
+    # A try that was overtaken between its two steps is refused; one that comes after a start finds another state.
     accepted = [outcome for outcome in outcomes if not isinstance(outcome, TikTokError)]
     with transaction() as session:
         row = session.scalars(select(PostRow)).one()
@@ -106,7 +106,7 @@ def test_a_write_that_is_on_its_way_while_another_try_takes_over_is_refused(mia:
     def overtaken(session: object) -> object:
         record = write(session, "mia", KEY, generation, intend(), now)  # type: ignore[arg-type]
         if rival := next(rivals, None):
-            session.rollback()  # type: ignore[attr-defined]  # SQLite lets nobody else write meanwhile
+            session.rollback()  # type: ignore[attr-defined]  # SQLite lets no other transaction write meanwhile
             change(lambda other: claim(other, app, KEY, rival, now))
             record = write(session, "mia", KEY, generation, intend(), now)  # type: ignore[arg-type]
         return record

@@ -1,4 +1,4 @@
-"""What the database itself refuses, and what the audit log takes."""
+"""What the database itself refuses, and what the audit log records."""
 
 import json
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ def test_a_nonce_is_taken_once() -> None:
 
 
 def overtaken_change() -> None:
-    """Change what somebody else has changed since it was read."""
+    """Change a row that another transaction has changed since it was read."""
     with transaction() as slow:
         seen = slow.get_one(AccountRecord, "mia")
         with transaction() as fast:
@@ -42,7 +42,7 @@ def test_of_two_changes_of_one_version_the_second_is_refused() -> None:
         assert session.get_one(AccountRecord, "mia").lease_holder == "fast"
 
 
-def test_a_refused_change_is_decided_anew() -> None:
+def test_a_refused_change_is_decided_again() -> None:
     with transaction() as session:
         session.add(AccountRecord(conn_id="mia", generation=1))
     rivals = iter(range(3))
@@ -81,7 +81,7 @@ def test_an_error_of_the_database_repeats_no_parameter() -> None:
     assert caught.value.__suppress_context__
 
 
-def test_the_audit_log_tells_who_did_what() -> None:
+def test_the_audit_log_records_who_did_what() -> None:
     with transaction() as session:
         audit(session, "tiktok_connect", actor="anna", conn_id="mia", generation=3, detail=None)
     with transaction() as session:

@@ -1,4 +1,4 @@
-"""The budgets: what TikTok allows per account, shared by all processes."""
+"""The rate limits and caps: what TikTok allows per account, shared by all processes."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from tiktok_provider.database.rate_limits import transitions as changes
+from tiktok_provider.database.rate_limits import transitions
 from tiktok_provider.database.session import change
 from tiktok_provider.database.threads import in_thread
 from tiktok_provider.store.clock import utc_now
@@ -17,43 +17,45 @@ T = TypeVar("T")
 
 
 class RateLimitService:
-    """Shares out the calls that TikTok allows each account.
+    """Grants the calls that TikTok allows each account.
 
     Several of them, in several processes and event loops, can work on one database. All methods raise
     ``StoreBusyError`` and ``StoreNotReadyError`` as ``AccountService`` does; nothing was changed then.
 
-    :param clock: tells the time, in UTC.
+    :param clock: returns the time, in UTC.
     """
 
     def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._clock = clock
 
     async def take(self, conn_id: str, wanted: TakeCalls) -> Granted | Wait:
-        """Take the right to call now, or be told when to ask again.
+        """Return calls that may be made now, or when to ask again.
 
-        Who asks for one call and is told to wait has a place in the line until 120 s after the time that was told.
-        After a lost answer the repetition takes one more; ``end`` gives both back. With ``leave``, or with ``count``
-        above 1, nobody queues. The calls count as ended after 60 s at the latest.
+        A caller that asks for one call and has to wait keeps its place among those that wait, until 120 s after the
+        time that it was given. After a lost answer the repetition takes one more call; ``end`` ends both. With
+        ``leave``, or with ``count`` above 1, a caller has no place. Calls count as ended after 60 s at the latest.
         """
-        return await self._change(lambda session: changes.take(session, conn_id, wanted, self._clock()))
+        return await self._change(lambda session: transitions.take(session, conn_id, wanted, self._clock()))
 
     async def end(self, conn_id: str, endpoint: Endpoint, holder: str) -> None:
-        """Tell that all calls of a holder have ended: from now on their slots count as used for a minute."""
-        await self._change(lambda session: changes.end(session, conn_id, endpoint, holder, self._clock()))
+        """Note that all calls of a holder have ended: they count for a window from now on."""
+        await self._change(lambda session: transitions.end(session, conn_id, endpoint, holder, self._clock()))
 
     async def close(self, conn_id: str, cap: Cap, retry_in: float | None = None) -> Wait:
-        """Note that TikTok named a cap of hours, and tell until when it closes the account.
+        """Note that TikTok named a cap, and return until when it closes the account.
 
         :param retry_in: seconds; by default until our oldest post of the last 24 hours no longer counts, and an hour
             if there is none.
         """
         return await self._change(
-            lambda session: changes.close(session, conn_id, cap, retry_in, self._clock())
+            lambda session: transitions.close(session, conn_id, cap, retry_in, self._clock())
         )
 
     async def pause(self, conn_id: str, endpoint: Endpoint, seconds: float) -> None:
-        """Let nobody call an endpoint for so many seconds, after an answer 429."""
-        await self._change(lambda session: changes.pause(session, conn_id, endpoint, seconds, self._clock()))
+        """Grant no call to an endpoint for so many seconds, after an answer 429."""
+        await self._change(
+            lambda session: transitions.pause(session, conn_id, endpoint, seconds, self._clock())
+        )
 
     async def _change(self, step: Callable[[Session], T]) -> T:
         return await in_thread(change, step)

@@ -1,4 +1,4 @@
-"""How the calls that TikTok allows are shared out, in order and without a gap."""
+"""How the calls that TikTok allows are granted, in order and without a gap."""
 
 import asyncio
 import heapq
@@ -9,17 +9,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import select
 
-from tiktok_provider.database.rate_limits.service import RateLimitService
-from tiktok_provider.database.rate_limits.transitions import (
+from tiktok_provider.database.posts.transitions import ABANDONED
+from tiktok_provider.database.rate_limits import call_log
+from tiktok_provider.database.rate_limits.call_log import (
+    EARLY,
     FIRST_LATENESS,
+    JITTER,
+    KEEP_CALL,
     KEEP_PLACE,
-    KEEP_SLOT,
     LONGEST_CALL,
 )
+from tiktok_provider.database.rate_limits.service import RateLimitService
 from tiktok_provider.database.session import transaction
-from tiktok_provider.database.tables import AttemptRow, PostRow, WaiterRow
+from tiktok_provider.database.tables import AttemptRow, PostRow, RateLimitLog
 from tiktok_provider.store.posts import PostState
 from tiktok_provider.store.rate_limits import (
     PER_MINUTE,
@@ -50,7 +53,7 @@ def run(work: Awaitable[T]) -> T:
 
 @dataclass
 class Desk:
-    """The budget store on a clock that the test turns."""
+    """The service on a clock that the test turns."""
 
     now: datetime = START
     store: RateLimitService = field(init=False)
@@ -61,8 +64,8 @@ class Desk:
     def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
-    def take(self, holder: str, endpoint: Endpoint = INIT, **wish: float) -> Granted | Wait:
-        return run(self.store.take("mia", TakeCalls(endpoint, holder, **wish)))  # type: ignore[arg-type]
+    def take(self, holder: str, endpoint: Endpoint = INIT, **options: float) -> Granted | Wait:
+        return run(self.store.take("mia", TakeCalls(endpoint, holder, **options)))  # type: ignore[arg-type]
 
     def end(self, holder: str, endpoint: Endpoint = INIT) -> None:
         run(self.store.end("mia", endpoint, holder))
@@ -74,8 +77,8 @@ class Desk:
         self.end(holder, endpoint)
         return granted
 
-    def wait(self, holder: str, endpoint: Endpoint = INIT, **wish: float) -> Wait:
-        answer = self.take(holder, endpoint, **wish)
+    def wait(self, holder: str, endpoint: Endpoint = INIT, **options: float) -> Wait:
+        answer = self.take(holder, endpoint, **options)
         assert isinstance(answer, Wait)
         return answer
 
@@ -86,7 +89,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setattr(call_log, "jitter", lambda: 0.0)
     return Desk()
 
 
@@ -99,7 +103,7 @@ def test_an_account_has_its_calls_of_a_minute_and_no_more(desk: Desk, endpoint: 
     )
 
 
-def test_the_first_call_of_all_keeps_nobody_waiting_whose_clock_is_a_moment_behind(desk: Desk) -> None:
+def test_the_first_call_of_all_keeps_no_caller_waiting_whose_clock_is_a_moment_behind(desk: Desk) -> None:
     desk.take("first")
     desk.advance(-0.5)
     assert desk.call("second")
@@ -116,7 +120,7 @@ def test_a_call_counts_for_a_minute_from_its_end(desk: Desk) -> None:
     assert not desk.call("later")
 
 
-def test_a_call_whose_end_is_never_told_counts_as_a_long_one(desk: Desk) -> None:
+def test_a_call_whose_end_is_never_reported_counts_as_a_long_one(desk: Desk) -> None:
     for number in range(6):
         desk.take(f"killed {number}")
     desk.advance(60 + WINDOW - 1)
@@ -124,7 +128,7 @@ def test_a_call_whose_end_is_never_told_counts_as_a_long_one(desk: Desk) -> None
     assert desk.call("next")
 
 
-def test_a_taker_can_promise_that_its_calls_are_short(desk: Desk) -> None:
+def test_a_caller_can_promise_that_its_calls_are_short(desk: Desk) -> None:
     for number in range(6):
         desk.take(f"poller {number}", within=15.0)
     desk.advance(20 + WINDOW - 1)
@@ -132,7 +136,7 @@ def test_a_taker_can_promise_that_its_calls_are_short(desk: Desk) -> None:
     assert desk.call("next")
 
 
-def test_what_a_lost_answer_took_is_given_back_with_the_rest(desk: Desk) -> None:
+def test_a_call_whose_grant_was_lost_ends_with_the_others_of_its_holder(desk: Desk) -> None:
     desk.take("task")
     desk.take("task")
     desk.end("task")
@@ -140,7 +144,7 @@ def test_what_a_lost_answer_took_is_given_back_with_the_rest(desk: Desk) -> None
     assert [desk.call(f"task {number}") for number in range(7)] == [True] * 6 + [False]
 
 
-def test_the_end_of_a_call_is_not_put_off_when_it_is_told_again(desk: Desk) -> None:
+def test_the_end_of_a_call_is_not_put_off_when_it_is_reported_again(desk: Desk) -> None:
     for number in range(6):
         desk.take(f"task {number}")
         desk.end(f"task {number}")
@@ -158,21 +162,20 @@ def test_a_poller_takes_many_and_leaves_some(desk: Desk) -> None:
     assert [desk.call(f"task {number}", STATUS) for number in range(4)] == [True] * 3 + [False]
 
 
-def test_a_poller_has_no_place_in_the_line(desk: Desk) -> None:
+def test_a_poller_has_no_place_among_those_that_wait(desk: Desk) -> None:
     desk.use_up(STATUS)
     assert desk.wait("poller", STATUS, count=5).retry_in == WINDOW
     assert desk.wait("modest poller", STATUS, leave=3).retry_in == WINDOW
-    with transaction() as session:
-        assert session.scalars(select(WaiterRow)).all() == []
+    assert waiting(desk, STATUS) == []
 
 
-def test_who_waited_first_is_served_first(desk: Desk) -> None:
+def test_the_caller_that_waited_first_is_served_first(desk: Desk) -> None:
     desk.use_up()
     waits = [desk.wait(f"task {number}").retry_in for number in range(8)]
     assert waits == sorted(waits)
     assert waits[7] - waits[0] == WINDOW, "the seventh and the eighth wait for the second round"
     desk.advance(WINDOW)
-    assert not desk.call("newcomer"), "six slots are free, and eight are before it"
+    assert not desk.call("newcomer"), "six calls are free, and eight callers are before it"
     assert not desk.call("task 6")
     assert [desk.call(f"task {number}") for number in (5, 0, 4, 1, 3, 2)] == [True] * 6
     desk.advance(WINDOW)
@@ -188,58 +191,56 @@ def test_asking_again_keeps_the_place(desk: Desk) -> None:
     for _ in range(3):
         desk.advance(15)
         desk.wait("first")
-    with transaction() as session:
-        line = session.scalars(select(WaiterRow.holder).order_by(WaiterRow.id)).all()
-    assert line == ["first", "second"]
+    assert waiting(desk) == ["first", "second"]
 
 
-def test_a_slot_is_kept_for_who_is_to_come_but_not_for_who_is_late(desk: Desk) -> None:
+def test_a_call_is_kept_for_a_caller_that_is_expected_but_not_for_one_that_is_late(desk: Desk) -> None:
     desk.use_up()
-    told = [desk.wait(f"late {number}").retry_in for number in range(6)][-1]
-    desk.advance(told + FIRST_LATENESS + KEEP_SLOT)
+    given = [desk.wait(f"late {number}").retry_in for number in range(6)][-1]
+    desk.advance(given + FIRST_LATENESS + KEEP_CALL)
     assert not desk.call("newcomer")
     desk.advance(0.1)
     assert [desk.call(f"newcomer {number}") for number in range(5)] == [True] * 5
 
 
-def test_who_is_late_keeps_its_place_and_is_first_when_it_is_back(desk: Desk) -> None:
+def test_a_late_caller_keeps_its_place_and_is_first_when_it_asks_again(desk: Desk) -> None:
     desk.use_up()
-    told = [desk.wait(f"late {number}").retry_in for number in range(6)][-1]
-    desk.advance(told + KEEP_PLACE)
+    given = [desk.wait(f"late {number}").retry_in for number in range(6)][-1]
+    desk.advance(given + KEEP_PLACE)
     assert [desk.call(f"newcomer {number}") for number in range(5)] == [True] * 5
     assert desk.call("late 3")
-    assert places(desk) == ["late 0", "late 1", "late 2", "late 4", "late 5"]
+    assert waiting(desk) == ["late 0", "late 1", "late 2", "late 4", "late 5"]
 
 
-def test_who_does_not_come_back_loses_the_place(desk: Desk) -> None:
+def test_a_caller_that_does_not_ask_again_loses_its_place(desk: Desk) -> None:
     desk.use_up()
-    told = [desk.wait(f"gone {number}").retry_in for number in range(6)][-1]
-    desk.advance(told + KEEP_PLACE + 1)
+    given = [desk.wait(f"gone {number}").retry_in for number in range(6)][-1]
+    desk.advance(given + KEEP_PLACE + 1)
     assert desk.call("next")
-    assert places(desk) == []
+    assert waiting(desk) == []
 
 
-def places(desk: Desk) -> list[str]:
-    """Return who waits in the line, after a call that looks at it."""
-    desk.take("looks", count=2)
+def waiting(desk: Desk, endpoint: Endpoint = INIT) -> list[str]:
+    """Return who waits, the first to be served first, after a caller has asked that gets no place."""
+    desk.take("poller", endpoint, count=2, leave=PER_MINUTE[endpoint])
     with transaction() as session:
-        return list(session.scalars(select(WaiterRow.holder).order_by(WaiterRow.id)))
+        return [caller["holder"] for caller in session.get_one(RateLimitLog, ("mia", endpoint)).waiting]
 
 
 @pytest.mark.parametrize("left", [2.0, 9.0, 13.0])
-def test_who_has_little_to_wait_does_not_leave_its_worker(desk: Desk, left: float) -> None:
+def test_a_task_that_has_little_to_wait_does_not_leave_its_worker(desk: Desk, left: float) -> None:
     desk.use_up()
     desk.advance(WINDOW - left)
     assert desk.wait("task").retry_in <= SHORT_WAIT
 
 
-def test_who_leaves_its_worker_leaves_it_for_long_enough_that_airflow_notices(desk: Desk) -> None:
+def test_a_task_that_leaves_its_worker_leaves_it_for_long_enough_that_airflow_notices(desk: Desk) -> None:
     desk.use_up()
-    desk.advance(WINDOW - SHORTEST_LEAVE - FIRST_LATENESS - 1)
+    desk.advance(WINDOW - SHORTEST_LEAVE - FIRST_LATENESS - EARLY)
     assert desk.wait("task").retry_in == SHORTEST_LEAVE
 
 
-def test_an_early_bird_waits_the_last_seconds_where_it_is(desk: Desk) -> None:
+def test_an_early_task_waits_the_last_seconds_on_its_worker(desk: Desk) -> None:
     desk.use_up()
     desk.wait("task")
     desk.advance(WINDOW - 1.5)
@@ -254,9 +255,9 @@ def test_tasks_are_called_back_as_much_earlier_as_they_are_mostly_late(
 ) -> None:
     for number in range(12):
         desk.use_up()
-        told = desk.wait(f"task {number}").retry_in
-        desk.advance(told + start_takes)
-        early = WINDOW - told - start_takes
+        given = desk.wait(f"task {number}").retry_in
+        desk.advance(given + start_takes)
+        early = WINDOW - given - start_takes
         assert desk.call(f"task {number}") == (early <= 0)
         desk.advance(2 * WINDOW)
         desk.call(f"task {number}")
@@ -264,15 +265,70 @@ def test_tasks_are_called_back_as_much_earlier_as_they_are_mostly_late(
     assert early == pytest.approx(1.0, abs=0.3)
 
 
-def test_after_a_429_nobody_calls_for_a_while(desk: Desk) -> None:
+def test_tasks_that_get_a_call_at_the_same_moment_are_called_back_one_after_the_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.use_up()
+    desk.use_up(STATUS)
+    shares = iter([0.0, 0.25, 1.0, 0.0, 0.5])
+    monkeypatch.setattr(call_log, "jitter", lambda: next(shares))
+    first, second, third = (desk.wait(f"task {number}").retry_in for number in range(3))
+    assert (first - second, first - third) == (0.25 * JITTER, JITTER)
+    pollers = [desk.wait(f"poller {number}", STATUS, leave=3).retry_in for number in range(2)]
+    assert pollers == [WINDOW, WINDOW + 0.5 * JITTER]
+
+
+def test_the_jitter_is_another_each_time_and_never_more_than_a_whole_one() -> None:
+    shares = [call_log.jitter() for _ in range(20)]
+    assert len(set(shares)) == 20
+    assert all(0 <= share <= 1 for share in shares)
+
+
+@pytest.mark.parametrize(("limit", "more"), [(9, 3), (7, 1)])
+def test_a_raised_limit_holds_at_once_for_an_account_that_exists(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, limit: int, more: int
+) -> None:
+    desk.use_up()
+    assert not desk.call("before")
+    monkeypatch.setitem(PER_MINUTE, INIT, limit)
+    granted = [desk.call(holder) for holder in ("before", "after", "later", "last")]
+    assert granted == [number < more for number in range(4)]
+
+
+def test_a_lowered_limit_holds_at_once_for_an_account_that_exists(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        assert desk.call(f"task {number}")
+        desk.advance(5)
+    monkeypatch.setitem(PER_MINUTE, INIT, 2)
+    # Calls leave the window 31, 36, 41, 46, 51 and 56 s from now, and the fifth of them leaves the first one free.
+    assert desk.wait("poller", leave=1).retry_in == 56
+    assert desk.wait("poller", count=2).retry_in == 51
+    desk.advance(51 - 0.1)
+    assert not desk.call("early", seconds=0.1)
+    assert desk.call("early")
+    assert not desk.call("next")
+
+
+def test_after_a_429_no_call_is_granted_for_a_while(desk: Desk) -> None:
     run(desk.store.pause("mia", INIT, 70))
-    assert desk.wait("task").retry_in == pytest.approx(66)
+    assert desk.wait("task").retry_in == 70 - FIRST_LATENESS - EARLY
     run(desk.store.pause("mia", INIT, 30))
     desk.advance(69)
     assert not desk.call("task")
     assert desk.call("task", STATUS), "the other endpoints go on"
     desk.advance(1)
     assert desk.call("task")
+
+
+def test_tasks_that_wait_for_the_end_of_a_pause_are_called_back_a_minutes_calls_at_a_time(desk: Desk) -> None:
+    run(desk.store.pause("mia", INIT, 300))
+    waits = [desk.wait(f"task {number}").retry_in for number in range(13)]
+    assert waits[:6] == [300 - FIRST_LATENESS - EARLY] * 6
+    assert waits[6:12] == [waits[0] + WINDOW] * 6
+    assert waits[12] == waits[0] + 2 * WINDOW
+    assert desk.wait("poller", count=2).retry_in == 300 + 2 * WINDOW
 
 
 @pytest.mark.parametrize(
@@ -297,6 +353,7 @@ def test_a_cap_closes_what_it_is_about(desk: Desk, cap: Cap, closes: dict[bool, 
 def test_a_cap_ends_when_the_oldest_post_no_longer_counts(desk: Desk) -> None:
     ages: list[tuple[float, str, str | None]] = [
         (25, PostState.OUT, "p1"),
+        (23.9, ABANDONED, "p5"),
         (23, PostState.FAILED, "p2"),
         (22, "", None),
         (20, PostState.OUT, "p3"),
@@ -370,7 +427,7 @@ def test_a_promise_of_more_than_a_minute_counts_as_one(desk: Desk) -> None:
     assert desk.call("next")
 
 
-def test_a_429_on_a_clock_that_was_ahead_holds_everybody_back_for_a_day_at_most(desk: Desk) -> None:
+def test_a_429_on_a_clock_that_was_ahead_pauses_for_a_day_at_most(desk: Desk) -> None:
     run(ahead(desk).store.pause("mia", INIT, 70))
     assert desk.wait("task").retry_in <= 86400
     desk.advance(86400)
@@ -392,7 +449,7 @@ def test_a_post_of_a_clock_that_was_ahead_counts_for_a_day(desk: Desk) -> None:
     assert run(desk.store.close("mia", Cap.POSTS)).retry_in == 86400
 
 
-def test_who_was_told_to_wait_by_a_clock_that_was_ahead_does_not_keep_the_line_waiting(desk: Desk) -> None:
+def test_a_caller_that_waits_by_a_clock_that_was_ahead_does_not_keep_the_others_waiting(desk: Desk) -> None:
     wrong = ahead(desk)
     wrong.use_up()
     for number in range(7):
@@ -400,7 +457,7 @@ def test_who_was_told_to_wait_by_a_clock_that_was_ahead_does_not_keep_the_line_w
     desk.wait("next")
     desk.advance(LONGEST_CALL + 2 * WINDOW + KEEP_PLACE + 1)
     assert desk.call("newcomer")
-    assert places(desk) == []
+    assert waiting(desk) == []
 
 
 @pytest.mark.parametrize("spread", [0.0, 2.0])

@@ -1,4 +1,4 @@
-"""Many posts of one account in a real Airflow, and how its budget and its workers were used meanwhile."""
+"""Many posts of one account in a real Airflow, and how its rate limit and its workers were used meanwhile."""
 
 import statistics
 import time
@@ -18,17 +18,17 @@ from tiktok_sandbox.client import Sandbox
 from tiktok_sandbox.clips import make_clip
 
 INIT = "/v2/post/publish/video/init/"
-DAG_ID, CONN_ID = "case_budget", "budget"
-# TikTok's rule: so many inits of an account within any so many seconds.
+DAG_ID, CONN_ID = "case_rate_limit", "rate_limit"
+# TikTok's rate limit: so many inits of an account within any so many seconds.
 CALLS, WINDOW = 6, 60.0
 _STATES = (
-    "select state, count(*) from task_instance where dag_id = 'case_budget' and task_id = 'publish'"
+    "select state, count(*) from task_instance where dag_id = 'case_rate_limit' and task_id = 'publish'"
     " and run_id = :run_id group by state"
 )
 
 
 @dataclass
-class Spent:
+class Use:
     """What was seen.
 
     :param inits: when each init came to TikTok, in seconds.
@@ -77,17 +77,17 @@ class Spent:
 
     @property
     def gaps(self) -> list[float]:
-        """Seconds from each init to the one that takes its slot again."""
+        """Seconds from each init to the one that takes its place in the window."""
         return [later - first for first, later in zip(self.inits, self.inits[CALLS:], strict=False)]
 
-    def told(self) -> str:
-        """Return how long a slot took to be taken again, for people."""
+    def gaps_shown(self) -> str:
+        """Return how long the calls of a window were apart, for people."""
         if not self.gaps:
             return "-"
         return f"{min(self.gaps):.1f} / {statistics.median(self.gaps):.1f} / {max(self.gaps):.1f} s"
 
 
-def spend(airflow: LocalAirflow, sandbox: Sandbox, folder: Path, posts: int, patience: float) -> Spent:
+def publish_many(airflow: LocalAirflow, sandbox: Sandbox, folder: Path, posts: int, patience: float) -> Use:
     """Publish so many videos of one account at once, and watch.
 
     :param patience: seconds until all have to be out.
@@ -103,7 +103,7 @@ def spend(airflow: LocalAirflow, sandbox: Sandbox, folder: Path, posts: int, pat
     assert state == "success"
     tasks = [task for task in airflow.task_instances(DAG_ID, run_id) if task["task_id"] == "publish"]
     calls = sandbox.requests()
-    return Spent(
+    return Use(
         posts=len(sandbox.feed()),
         inits=[call["time"] for call in calls if call["path"] == INIT],
         answers=Counter(call["status"] for call in calls),
@@ -118,7 +118,7 @@ def spend(airflow: LocalAirflow, sandbox: Sandbox, folder: Path, posts: int, pat
 def _connect(airflow: LocalAirflow, sandbox: Sandbox) -> None:
     # A task that is back before the scheduler has noticed that it had left would cost a try: that is Airflow's.
     sandbox.set_switches(caps=False, processing_seconds=15, moderation_seconds=0.2)
-    app, account = sandbox.create_app(), sandbox.create_account(username="budget")
+    app, account = sandbox.create_app(), sandbox.create_account(username="busy")
     fields = connection_fields(sandbox, app, account, sandbox.issue_tokens(app, account))
     airflow.put_connection(CONN_ID, **fields)
 

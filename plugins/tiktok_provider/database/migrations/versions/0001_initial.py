@@ -1,16 +1,67 @@
-"""Posts, and the attempts at them."""
+"""All tables of the store."""
 
 import sqlalchemy as sa
 from airflow.utils.sqlalchemy import UtcDateTime
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0001"
+down_revision = None
 branch_labels = None
 depends_on = None
 
+TABLES = (
+    "tiktok_account",
+    "tiktok_nonce",
+    "tiktok_post",
+    "tiktok_attempt",
+    "tiktok_rate_limit",
+    "tiktok_account_closure",
+)
+
 
 def upgrade() -> None:
+    _create_accounts()
+    _create_posts()
+    _create_rate_limits()
+
+
+def downgrade() -> None:
+    for table in reversed(TABLES):
+        op.drop_table(table)
+
+
+def _create_accounts() -> None:
+    op.create_table(
+        "tiktok_account",
+        sa.Column("conn_id", sa.String(250), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("manual_generation", sa.Integer(), nullable=False),
+        sa.Column("initial_tokens_hashes", sa.Text(), nullable=False),
+        sa.Column("access_expires_at", UtcDateTime()),
+        sa.Column("refresh_expires_at", UtcDateTime()),
+        sa.Column("open_id", sa.String(250), nullable=False),
+        sa.Column("username", sa.String(250), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("lease_holder", sa.String(36)),
+        sa.Column("busy_until", UtcDateTime()),
+        sa.Column("contested_until", UtcDateTime()),
+        sa.Column("refreshed_at", UtcDateTime()),
+        sa.Column("dead_at", UtcDateTime()),
+        sa.Column("last_error", sa.Text()),
+        sa.Column("last_error_at", UtcDateTime()),
+        sa.PrimaryKeyConstraint("conn_id", name=op.f("tiktok_account_pkey")),
+    )
+    op.create_table(
+        "tiktok_nonce",
+        sa.Column("nonce", sa.String(64), nullable=False),
+        sa.Column("seen_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("nonce", name=op.f("tiktok_nonce_pkey")),
+    )
+    op.create_index(op.f("idx_tiktok_nonce_seen_at"), "tiktok_nonce", ["seen_at"])
+
+
+def _create_posts() -> None:
     op.create_table(
         "tiktok_post",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -74,6 +125,22 @@ def upgrade() -> None:
     op.create_index(op.f("idx_tiktok_attempt_started_at"), "tiktok_attempt", ["started_at"])
 
 
-def downgrade() -> None:
-    op.drop_table("tiktok_attempt")
-    op.drop_table("tiktok_post")
+def _create_rate_limits() -> None:
+    op.create_table(
+        "tiktok_rate_limit",
+        sa.Column("conn_id", sa.String(250), nullable=False),
+        sa.Column("endpoint", sa.String(20), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("calls", sa.JSON(), nullable=False),
+        sa.Column("waiting", sa.JSON(), nullable=False),
+        sa.Column("paused_until", UtcDateTime()),
+        sa.Column("lateness", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("conn_id", "endpoint", name=op.f("tiktok_rate_limit_pkey")),
+    )
+    op.create_table(
+        "tiktok_account_closure",
+        sa.Column("conn_id", sa.String(250), nullable=False),
+        sa.Column("cap", sa.String(20), nullable=False),
+        sa.Column("until", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("conn_id", "cap", name=op.f("tiktok_account_closure_pkey")),
+    )
