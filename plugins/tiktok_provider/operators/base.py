@@ -215,7 +215,7 @@ class TikTokPublishingOperator(BaseOperator):
         deadline = (now if anew else sent_at) + self.timeout.total_seconds()
         # Once TikTok has confirmed the last byte, no status can say any more that bytes are missing.
         size = None if record.sent_bytes == record.size else record.size
-        return Watch(str(record.publish_id), self.wait_for(), sent_at, deadline, size)
+        return Watch(str(record.publish_id), self.wait_for(), sent_at, deadline, size, record.post_key)
 
     def _finish(
         self, context: "Context", hook: "TikTokHook", outcome: Outcome, *, reused: bool
