@@ -10,8 +10,10 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -167,30 +169,28 @@ def simulate(posts: list[dict[str, Any]], url: str, output: str) -> None:
     """Wait for the posts one after the other, on the sandbox's clock; write the outcomes."""
     from tiktok_provider.database.rate_limits.service import RateLimitService
     from tiktok_provider.publishing.waiting.polling import Watch
-    from tiktok_provider.triggers import poller
+    from tiktok_provider.triggers import events, post_status
     from tiktok_sandbox.client import Sandbox
+    from virtual_time import run_in_virtual_time
 
     sandbox = Sandbox(url)
-
-    class SandboxClock(poller.Clock):
-        """Waiting moves the sandbox's clock instead of the real time."""
-
-        def now(self) -> float:
-            return sandbox.now()
-
-        async def wait(self, changed: asyncio.Event, seconds: float) -> None:
-            if not changed.is_set():
-                await asyncio.to_thread(sandbox.advance, seconds)
-
-    poller.CLOCK = SandboxClock()
+    clock = SimpleNamespace(time=sandbox.now, monotonic=sandbox.now)
+    vars(post_status)["time"] = vars(events)["time"] = clock
     defaults = {"clock": lambda: datetime.fromtimestamp(sandbox.now(), UTC)}
     RateLimitService.__init__.__kwdefaults__ = defaults
     kinds = []
     for post in posts:
         now = post["uploaded_at"]
         watch = Watch(post["publish_id"], "complete", now, now + 86_400)
-        kinds.append(asyncio.run(poller.outcome_of(post["conn_id"], watch)).kind)
+        trigger = post_status.TikTokPostStatusTrigger(post["conn_id"], **asdict(watch))
+        event = run_in_virtual_time(_only_event(trigger), sandbox.advance)
+        kinds.append(event.payload["kind"])
     Path(output).write_text(json.dumps(kinds))
+
+
+async def _only_event(trigger: BaseTrigger) -> TriggerEvent:
+    [event] = [event async for event in trigger.run()]
+    return event
 
 
 def _run(supervisor: HandFed) -> None:

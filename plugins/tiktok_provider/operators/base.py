@@ -235,7 +235,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         deadline = (now if in_full else sent_at) + _seconds(self.timeout)
         # Once TikTok has confirmed the last byte, no status can say any more that bytes are missing.
         size = None if record.sent_bytes == record.size else record.size
-        return Watch(str(record.publish_id), wait_for, sent_at, deadline, size)
+        return Watch(str(record.publish_id), wait_for, sent_at, deadline, size, record.post_key)
 
     def _finish(
         self, context: "Context", hook: "TikTokHook", outcome: Outcome, *, reused: bool

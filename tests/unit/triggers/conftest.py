@@ -1,10 +1,11 @@
-"""Posts under way at TikTok, and a poller whose waiting takes no real time."""
+"""Posts under way at TikTok, and triggers whose waiting takes no real time."""
 
-import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -14,14 +15,15 @@ from tiktok_provider.api.chunks import plan_chunks
 from tiktok_provider.api.posting import VideoPost, file_source, init_video
 from tiktok_provider.database.rate_limits.service import RateLimitService
 from tiktok_provider.hooks.tiktok import TikTokHook
-from tiktok_provider.triggers.poller import Clock
 from tiktok_sandbox.client import Sandbox
+from virtual_time import run_in_virtual_time
 
 StartPost = Callable[[], str]
+T = TypeVar("T")
 
 
-class Waits(Clock):
-    """Waiting moves the sandbox's clock and the poller's own instead of the real time.
+class Waits:
+    """Waiting moves the sandbox's clock, the triggers' and that of the store's rate limits.
 
     ``before`` is called before each wait, with the number of waits so far.
     """
@@ -29,32 +31,38 @@ class Waits(Clock):
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.start = time.time()
-        self.taken: list[float] = []
+        self.all: list[float] = []
         self.before: Callable[[int], object] = lambda number: None  # noqa: ARG005
 
     @property
     def passed(self) -> float:
         """Seconds since the start."""
-        return sum(self.taken)
+        return sum(self.all)
 
     def now(self) -> float:
+        """Return the seconds since the epoch."""
         return self.start + self.passed
 
-    async def wait(self, changed: asyncio.Event, seconds: float) -> None:
-        if not changed.is_set():
-            self.before(len(self.taken))
-            self.taken.append(seconds)
-            await asyncio.to_thread(self.sandbox.advance, seconds)
+    def run(self, test: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine whose waiting takes no real time."""
+        return run_in_virtual_time(test, self._jump)
+
+    def _jump(self, seconds: float) -> None:
+        self.before(len(self.all))
+        self.all.append(seconds)
+        self.sandbox.advance(seconds)
 
 
 @pytest.fixture
 def waits(creator: Creator, monkeypatch: pytest.MonkeyPatch) -> Waits:
-    """The clock of the poller and of the store's budgets."""
-    clock = Waits(creator.sandbox)
-    monkeypatch.setattr("tiktok_provider.triggers.poller.CLOCK", clock)
-    defaults = {"clock": lambda: datetime.fromtimestamp(clock.now(), UTC)}
+    """The time, as triggers and the store's rate limits see it."""
+    found = Waits(creator.sandbox)
+    clock = SimpleNamespace(time=found.now, monotonic=found.now)
+    for module in ("post_status", "events"):
+        monkeypatch.setattr(f"tiktok_provider.triggers.{module}.time", clock)
+    defaults = {"clock": lambda: datetime.fromtimestamp(found.now(), UTC)}
     monkeypatch.setattr(RateLimitService.__init__, "__kwdefaults__", defaults)
-    return clock
+    return found
 
 
 @pytest.fixture

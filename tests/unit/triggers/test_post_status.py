@@ -1,10 +1,7 @@
 """The trigger, in an event loop of its own, against the sandbox."""
 
-import asyncio
 import socket
-import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +9,7 @@ from airflow.triggers.base import TriggerEvent
 
 from tests.unit.conftest import CONN_ID, Creator
 from tests.unit.triggers.conftest import StartPost, Waits
-from tiktok_provider.publishing.waiting.polling import WaitFor
+from tiktok_provider.publishing.waiting.polling import WaitFor, Watch
 from tiktok_provider.triggers.post_status import TikTokPostStatusTrigger
 
 Fire = Callable[..., dict[str, Any]]
@@ -26,29 +23,21 @@ def publish_id(start_post: StartPost) -> str:
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """For how many seconds triggers have held their event; it takes no real time."""
-    seconds: list[float] = []
-
-    async def sleep(pause: float) -> None:
-        seconds.append(pause)
-
-    monkeypatch.setattr("tiktok_provider.triggers.events.asyncio", SimpleNamespace(sleep=sleep))
-    return seconds
-
-
-@pytest.fixture
-def fire(publish_id: str, held: list[float]) -> Fire:  # noqa: ARG001  (no event is really held)
+def fire(publish_id: str, waits: Waits) -> Fire:
     """Run a trigger to its one event, and return the event's payload."""
 
-    def run(wait_for: WaitFor = "complete", timeout: float = 86_400) -> dict[str, Any]:
-        now = time.time()
-        trigger = TikTokPostStatusTrigger(CONN_ID, publish_id, wait_for, now, now + timeout)
+    def run(
+        wait_for: WaitFor = "complete", timeout: float = 86_400, post_key: str | None = None
+    ) -> dict[str, Any]:
+        now = waits.now()
+        trigger = TikTokPostStatusTrigger(
+            CONN_ID, publish_id, wait_for, now, now + timeout, post_key=post_key
+        )
 
         async def collect() -> list[TriggerEvent]:
             return [event async for event in trigger.run()]
 
-        [event] = asyncio.run(collect())
+        [event] = waits.run(collect())
         payload: dict[str, Any] = event.payload
         return payload
 
@@ -67,14 +56,12 @@ def test_it_fires_once_when_the_post_has_what_is_waited_for(
         assert event["status"]["post_ids"] == [creator.sandbox.feed()[0]["post_id"]]
 
 
-@pytest.mark.usefixtures("waits")
 def test_an_event_is_held_until_airflow_has_noticed_that_the_task_has_left_its_worker(
-    fire: Fire, held: list[float], monkeypatch: pytest.MonkeyPatch
+    fire: Fire, creator: Creator, waits: Waits
 ) -> None:
-    monkeypatch.setattr("tiktok_provider.triggers.events.SHORTEST_DEFERRAL", 10_000.0)
-    fire()
-    [pause] = held
-    assert 5_000 < pause < 10_000, "as much as the waiting has not taken already"
+    creator.sandbox.advance(600)
+    assert fire()["kind"] == "done"
+    assert waits.passed == pytest.approx(5), "as much as the waiting has not taken already"
 
 
 def test_it_ends_at_the_deadline(fire: Fire, waits: Waits) -> None:
@@ -82,7 +69,6 @@ def test_it_ends_at_the_deadline(fire: Fire, waits: Waits) -> None:
     assert 60 <= waits.passed < 70
 
 
-@pytest.mark.usefixtures("waits")
 def test_it_waits_out_faults_that_pass(fire: Fire, creator: Creator) -> None:
     creator.sandbox.add_fault("status", path=STATUS, status=502, times=9, skip=2)
     assert fire()["kind"] == "done"
@@ -111,7 +97,6 @@ def test_it_waits_until_a_connection_can_be_read_again(
     assert fire()["kind"] == "done"
 
 
-@pytest.mark.usefixtures("waits")
 def test_a_token_that_tiktok_no_longer_accepts_is_refreshed_while_waiting(
     fire: Fire, creator: Creator
 ) -> None:
@@ -120,7 +105,6 @@ def test_a_token_that_tiktok_no_longer_accepts_is_refreshed_while_waiting(
     assert len(creator.calls("/v2/oauth/token/")) == 1
 
 
-@pytest.mark.usefixtures("waits")
 def test_an_account_that_lost_its_access_ends_the_waiting_and_the_post_is_uncertain(
     fire: Fire, creator: Creator
 ) -> None:
@@ -132,7 +116,7 @@ def test_an_account_that_lost_its_access_ends_the_waiting_and_the_post_is_uncert
 
 
 def test_its_arguments_survive_the_way_through_the_database(publish_id: str) -> None:
-    trigger = TikTokPostStatusTrigger(CONN_ID, publish_id, "inbox", 1.5, 2.5, 1000)
+    trigger = TikTokPostStatusTrigger(CONN_ID, publish_id, "inbox", 1.5, 2.5, 1000, "spring-sale")
     path, arguments = trigger.serialize()
     assert path == "tiktok_provider.triggers.post_status.TikTokPostStatusTrigger"
     assert arguments == {
@@ -142,8 +126,21 @@ def test_its_arguments_survive_the_way_through_the_database(publish_id: str) -> 
         "started_at": 1.5,
         "deadline": 2.5,
         "size": 1000,
+        "post_key": "spring-sale",
     }
     assert TikTokPostStatusTrigger(**arguments).serialize() == (path, arguments)
+
+
+def test_a_trigger_that_an_older_version_has_put_into_the_database_still_begins() -> None:
+    """It lacks the arguments that are newer than it."""
+    arguments: dict[str, Any] = {
+        "publish_id": "p.1",
+        "wait_for": "complete",
+        "started_at": 1.5,
+        "deadline": 2.5,
+    }
+    trigger = TikTokPostStatusTrigger(tiktok_conn_id=CONN_ID, **arguments)
+    assert trigger.watch == Watch("p.1", "complete", 1.5, 2.5, size=None, post_key=None)
 
 
 def closed_port() -> int:

@@ -15,6 +15,7 @@ from tiktok_provider.exceptions import (
     Retry,
     TikTokError,
 )
+from tiktok_provider.store.posts import PostRecord, PostState
 
 WaitFor = Literal["complete", "post_id", "inbox", "posted"]
 Kind = Literal["done", "failed", "inbox", "incomplete", "deadline", "refused"]
@@ -27,6 +28,12 @@ MINUTE_WINDOW = 60.0
 UPLOAD_IS_OVER = 75 * 60.0
 # A last poll that cannot be made within so many seconds after the deadline is given up.
 LAST_POLL_PATIENCE = 120.0
+# What TikTok would say of a post whose end is on record.
+_STATUS_ON_RECORD = {
+    PostState.OUT: Status.PUBLISH_COMPLETE,
+    PostState.IN_INBOX: Status.SEND_TO_USER_INBOX,
+    PostState.FAILED: Status.FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class Watch:
     :param started_at: seconds since the epoch, when the last byte left; pauses grow from here.
     :param deadline: seconds since the epoch.
     :param size: bytes of the file that was uploaded; None if it is not known.
+    :param post_key: under which the post is on record; None if it is not, as in a sensor.
     """
 
     publish_id: str
@@ -45,6 +53,7 @@ class Watch:
     started_at: float
     deadline: float
     size: int | None = None
+    post_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,23 @@ def on_status(watch: Watch, status: PostStatus, now: float) -> PollAgain | Outco
     return PollAgain(next_pause(watch, now))
 
 
+def on_record(watch: Watch, record: PostRecord, now: float) -> Outcome | None:
+    """Decide by what the store knows; None if TikTok must be asked.
+
+    That a post is uncertain ends nothing: another task may have waited less long, and TikTok can still be asked.
+    """
+    known = _STATUS_ON_RECORD.get(record.state)
+    if known is None or record.publish_id != watch.publish_id:
+        return None
+    fields = {"status": known, "post_ids": list(record.post_ids), "fail_reason": record.fail_reason}
+    status = PostStatus.model_validate(fields)
+    if record.state == PostState.OUT and record.resolved_by:
+        # A person need not know the public id.
+        return at_deadline(watch, status)
+    step = on_status(watch, status, now)
+    return step if isinstance(step, Outcome) else None
+
+
 def on_error(
     watch: Watch, error: TikTokError, now: float, last: PostStatus | None = None
 ) -> PollAgain | Outcome:
@@ -138,11 +164,6 @@ def at_deadline(watch: Watch, last: PostStatus | None) -> Outcome:
 def given_up_in(watch: Watch, now: float) -> float:
     """Return the seconds after which a last poll that may not be made has been put off for too long."""
     return watch.deadline + LAST_POLL_PATIENCE - now
-
-
-def polls_until(watch: Watch, due: float, end: float) -> int:
-    """Return how many polls there will be from the one that is due until ``end``, if the post takes that long."""
-    return 0 if due > end else 1 + int((end - due) / next_pause(watch, due))
 
 
 def next_pause(watch: Watch, now: float) -> float:

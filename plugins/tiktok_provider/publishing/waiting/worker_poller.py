@@ -1,4 +1,4 @@
-"""How a worker asks TikTok where a post stands: out of the account's budget, by the same decisions as the trigger."""
+"""How a worker asks TikTok where a post stands: by the same decisions as the trigger, within the same rate limit."""
 
 import random
 import time
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 class WorkerPoller:
     """Asks for one post.
 
-    :param budget: of the account, shared with all its tasks and with the triggerer.
+    :param rate_limiter: of the account, shared with all its tasks and with the triggerer.
     """
 
-    def __init__(self, hook: "TikTokHook", budget: RateLimiter, watch: Watch) -> None:
+    def __init__(self, hook: "TikTokHook", rate_limiter: RateLimiter, watch: Watch) -> None:
         self._hook = hook
-        self._budget = budget
+        self._rate_limiter = rate_limiter
         self._watch = watch
         self._last: PostStatus | None = None
 
@@ -39,7 +39,7 @@ class WorkerPoller:
         """Ask once, unless the account's calls of this minute are used up, and return what to do next."""
         watch, log = self._watch, self._hook.log
         try:
-            with self._budget.call(Endpoint.STATUS):
+            with self._rate_limiter.call(Endpoint.STATUS):
                 self._last = self._hook.post_status(watch.publish_id)
         except DeferTask as pause:
             log.info("Could not ask for %s, as %s", watch.publish_id, pause.reason)

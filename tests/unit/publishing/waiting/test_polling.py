@@ -22,9 +22,11 @@ from tiktok_provider.publishing.waiting.polling import (
     WaitFor,
     Watch,
     on_error,
+    on_record,
     on_status,
     result_of,
 )
+from tiktok_provider.store.posts import PostRecord, PostState
 
 START, DEADLINE = 1000.0, 1000.0 + 86_400
 
@@ -224,3 +226,68 @@ def test_a_post_that_is_out_stays_so_when_tiktok_refuses_to_tell_its_id() -> Non
     not_out = on_error(watch("post_id"), refusal, START + 60, status("PROCESSING_UPLOAD"))
     assert isinstance(not_out, Outcome)
     assert not_out.kind == "refused"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        api_error("rate_limit_exceeded", 429, retry_after=3000),
+        UnreachableError("away", maybe_processed=True),
+    ],
+)
+def test_the_pause_after_a_fault_ends_at_the_deadline(error: TikTokError) -> None:
+    assert on_error(watch(), error, DEADLINE - 100) == PollAgain(100.0)
+    assert on_error(watch(), error, DEADLINE - 0.25) == PollAgain(0.25)
+
+
+def record(state: PostState, **fields: Any) -> PostRecord:
+    common: dict[str, Any] = {
+        "conn_id": "mia",
+        "post_key": "k",
+        "generation": 1,
+        "kind": "video",
+        "source": "file",
+    }
+    return PostRecord(
+        **{**common, "fingerprint": "f", "publish_id": "v_pub_file~v2-1.1", "state": state, **fields}
+    )
+
+
+@pytest.mark.parametrize(
+    ("wait_for", "known", "kind"),
+    [
+        ("complete", record(PostState.OUT), "done"),
+        ("posted", record(PostState.OUT), "done"),
+        ("post_id", record(PostState.OUT, post_ids=("75",)), "done"),
+        ("post_id", record(PostState.OUT, resolved_by="ann"), "done"),
+        ("inbox", record(PostState.IN_INBOX), "done"),
+        ("complete", record(PostState.IN_INBOX), "inbox"),
+        ("complete", record(PostState.FAILED, fail_reason="not posted, says ann"), "failed"),
+    ],
+)
+def test_what_is_on_record_ends_the_waiting_as_if_tiktok_had_said_it(
+    wait_for: WaitFor, known: PostRecord, kind: str
+) -> None:
+    outcome = on_record(watch(wait_for), known, START + 5)
+    assert outcome is not None
+    assert outcome.kind == kind
+    carried = Outcome.from_event(outcome.to_event())
+    said = PostStatus.model_validate(carried.status)
+    assert (said.post_ids, said.fail_reason) == (known.post_ids, known.fail_reason)
+
+
+@pytest.mark.parametrize(
+    ("wait_for", "known"),
+    [
+        ("post_id", record(PostState.OUT)),
+        ("posted", record(PostState.IN_INBOX)),
+        ("complete", record(PostState.FINISHING)),
+        # Another task may have waited less long.
+        ("complete", record(PostState.UNCERTAIN)),
+        # Of another attempt.
+        ("complete", record(PostState.OUT, publish_id="v_pub_file~v2-1.2")),
+        ("complete", record(PostState.FAILED, publish_id=None)),
+    ],
+)
+def test_what_is_on_record_leaves_the_rest_to_tiktok(wait_for: WaitFor, known: PostRecord) -> None:
+    assert on_record(watch(wait_for), known, START + 5) is None
