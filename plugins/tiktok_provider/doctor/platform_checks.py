@@ -13,9 +13,9 @@ from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.doctor.checks import Check, ConcernError
 from tiktok_provider.exceptions import ConnectionSettingsError, UnexpectedAnswerError, UnreachableError
 from tiktok_provider.store.address import store_address, tls_context
-from tiktok_provider.store.requests import MOUNT, GetTokens, adapter
+from tiktok_provider.store.requests import ACCOUNTS, MOUNT, GetTokens, adapter
 from tiktok_provider.store.serialization import decode
-from tiktok_provider.store.signing import ProofRefusedError
+from tiktok_provider.store.signing import RequestNotAuthenticatedError
 
 _DISTRIBUTION = "airflow-provider-tiktok"
 
@@ -33,11 +33,11 @@ def package(_: None) -> str:
 
 
 def api_server(_: None) -> str:
-    """Does an API server with the plugin answer? Without a proof the store refuses, which is the answer wanted."""
+    """Does an API server with the plugin answer? Without a token the store refuses, which is the answer wanted."""
     address, tls = store_address(), _tls()
     try:
         response = httpx.post(
-            f"{address}{MOUNT}/store/accounts/doctor/look", json={}, verify=tls, timeout=TIMEOUT
+            f"{address}{MOUNT}{ACCOUNTS}/doctor/{GetTokens.route}", json={}, verify=tls, timeout=TIMEOUT
         )
     except httpx.InvalidURL:
         raise ConnectionSettingsError(
@@ -52,7 +52,7 @@ def api_server(_: None) -> str:
         ) from None
     try:
         decode(Answer(response.status_code, response.headers, response.content), adapter(GetTokens.answer))
-    except ProofRefusedError:
+    except RequestNotAuthenticatedError:
         return f"The store answers at {address}."
     raise UnexpectedAnswerError(f"Something that is not the store answers at {address}{MOUNT}.")
 

@@ -33,6 +33,7 @@ from tiktok_provider.database.session import change, transaction
 from tiktok_provider.database.tables import NonceRecord
 from tiktok_provider.database.threads import in_thread
 from tiktok_provider.exceptions import ConnectionUnreadableError, OAuthError, TikTokError, UnreachableError
+from tiktok_provider.security.encryption import Purpose, encrypt
 from tiktok_provider.security.masking import TOKEN_MASKS
 from tiktok_provider.security.redaction import redact
 from tiktok_provider.store.clock import utc_now
@@ -81,9 +82,9 @@ class AccountService:
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def look(self, conn_id: str) -> TokenState:
-        """Tell where the current token set is. No call to TikTok.
+        """Return the current tokens, the access token encrypted. No call to TikTok.
 
-        A first set in the user's Connection that was not seen before means that a person connected anew: it wins.
+        Initial tokens that the user's Connection did not have before mean that a person connected again: they win.
 
         :raises AccountDeadError: TikTok no longer takes the refresh token.
         :raises AccountNotConnectedError: there is no token set.
@@ -93,7 +94,11 @@ class AccountService:
         :raises StoreBusyError: the database is locked.
         """
         app = await self._app(conn_id)
-        return _only_state(await self._change(lambda session: changes.look(session, app, self._clock())))
+        return _only_state(
+            await self._change(
+                self._with_token(app, lambda session: changes.look(session, app, self._clock()))
+            )
+        )
 
     async def refresh(self, conn_id: str, seen_generation: int) -> TokenState | Busy:
         """Get a new token set from TikTok, or tell of the one that somebody else got meanwhile.
@@ -105,7 +110,9 @@ class AccountService:
         """
         app = await self._app(conn_id)
         begun = await self._change(
-            lambda session: changes.begin_refresh(session, app, seen_generation, self._clock())
+            self._with_token(
+                app, lambda session: changes.begin_refresh(session, app, seen_generation, self._clock())
+            )
         )
         if isinstance(begun, Lease):
             return _state_or_busy(await self._to_the_end(self._refresh_with(app, begun)))
@@ -206,15 +213,17 @@ class AccountService:
             changes.fail(session, app, lease, error, self._clock())
             return error
 
-        return step
+        return self._with_token(app, step)
 
     async def _keep(self, app: TikTokApp, lease: Lease, tokens: StoredTokens) -> changes.Outcome:
         """Write the set that a refresh has given."""
         # Takes a while, in which no transaction needs to be open.
         await in_thread(TOKEN_MASKS.mask, app.conn_id, tokens.access_token, tokens.refresh_token)
 
+        step = self._with_token(app, lambda session: changes.keep(session, app, lease, tokens, self._clock()))
+
         def keep() -> changes.Outcome:
-            return change(lambda session: changes.keep(session, app, lease, tokens, self._clock()))
+            return change(step)
 
         return await self._patiently(app.conn_id, keep)
 
@@ -234,6 +243,25 @@ class AccountService:
             reraise=True,
         )
         return await retrying(in_thread, keep)
+
+    def _with_token(
+        self, app: TikTokApp, step: Callable[[Session], T]
+    ) -> Callable[[Session], T | changes.Outcome]:
+        """Let a step answer with the access token, encrypted for the readers of the user's Connection."""
+
+        def with_token(session: Session) -> T | changes.Outcome:
+            outcome = step(session)
+            if not isinstance(outcome, TokenState):
+                return outcome
+            # Airflow's sessions do not do so before a query.
+            session.flush()
+            try:
+                return _encrypted(app, outcome, read_tokens(session, app.conn_id, self._clock()))
+            except TikTokError as error:
+                # What the step has written is committed all the same.
+                return error
+
+        return with_token
 
     async def _revoke(self, app: TikTokApp) -> None:
         tokens = await in_thread(self._read_tokens, app)
@@ -269,6 +297,24 @@ class AccountService:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
+
+
+def _encrypted(app: TikTokApp, state: TokenState, tokens: StoredTokens | None) -> TokenState:
+    """Return the state with the access token; without it if the Connection holds none, or older tokens.
+
+    Newer ones have come from another process since the record was read, and are as good.
+    """
+    if tokens is None or tokens.generation < state.generation or not tokens.access_token:
+        return state
+    return replace(
+        state,
+        generation=tokens.generation,
+        access_expires_at=tokens.access_expires_at,
+        refresh_expires_at=tokens.refresh_expires_at,
+        open_id=tokens.open_id,
+        scope=tokens.scope,
+        encrypted_access_token=encrypt(app.client_secret, tokens.access_token, Purpose.ACCESS_TOKEN),
+    )
 
 
 def _tell_of_waiting(conn_id: str, state: RetryCallState) -> None:
