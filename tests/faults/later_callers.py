@@ -13,7 +13,7 @@ from tiktok_provider.api.accounts import creator_info
 from tiktok_provider.api.drivers import SyncDriver
 from tiktok_provider.database.services import Services
 from tiktok_provider.exceptions import TikTokError
-from tiktok_provider.hooks.tokens import Pause, Read, Step, Token, current_token
+from tiktok_provider.hooks.tokens import Pause, RenewSecret, Step, Token, current_token
 from tiktok_provider.store.errors import AccountDeadError
 from tiktok_provider.store.requests import StoreRequest
 
@@ -40,7 +40,7 @@ class TaskTry:
 
     def _token(self, spent: str | None) -> str | None:
         if self.held is None or spent:
-            self.held = self._drive(current_token(spent, self.mia.clock))
+            self.held = self._drive(current_token(self.mia.app.client_secret, spent, self.mia.clock))
         return self.held.value if self.held.value != spent else None
 
     def _drive(self, steps: Generator[Step, Any, Token]) -> Token:
@@ -60,7 +60,8 @@ class TaskTry:
     def _do(self, step: Step) -> Any:
         if isinstance(step, Pause):
             return self.mia.clock.advance(seconds=step.seconds)
-        return self.mia.kept() if isinstance(step, Read) else asyncio.run(self._ask(step))
+        assert not isinstance(step, RenewSecret), "the client secret has not changed"
+        return asyncio.run(self._ask(step))
 
     async def _ask(self, request: StoreRequest[Any]) -> Any:
         return await Services(accounts=self.mia.store()).answer("mia", request)

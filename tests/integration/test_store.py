@@ -41,7 +41,7 @@ def test_a_look_and_a_refresh_from_outside(connect: Connect, sandbox: Sandbox, a
     account = connect("tiktok_outside", app=app)
     with HttpStore("tiktok_outside", app.client_secret) as store:
         state = store.look()
-        assert (state.tokens_conn_id, state.open_id) == ("tiktok_outside.tokens", account.open_id)
+        assert (state.generation, state.open_id) == (1, account.open_id)
         assert refreshes(sandbox) == 0
         renewed = store.refresh(state.generation)
         assert isinstance(renewed, TokenState)
@@ -63,7 +63,9 @@ def test_another_secret_is_refused_and_written_to_the_audit_log(
         pytest.raises(ConnectionUnreadableError),
     ):
         store.look()
-    [entry] = airflow.get("/eventLogs", event="tiktok_proof_refused", order_by="-when", limit=1)["event_logs"]
+    [entry] = airflow.get("/eventLogs", event="tiktok_not_authenticated", order_by="-when", limit=1)[
+        "event_logs"
+    ]
     assert json.loads(entry["extra"])["conn_id"] == "tiktok_refused"
     assert json.loads(entry["extra"])["reason"] == "signature"
 

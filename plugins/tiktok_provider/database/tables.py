@@ -53,7 +53,7 @@ class AccountRecord(Base):
 
 
 class NonceRecord(Base):
-    """A nonce of a signed request that was taken; a second one is refused by the primary key."""
+    """The nonce of a write that was authenticated; the primary key refuses it a second time."""
 
     __tablename__ = "tiktok_nonce"
 

@@ -62,10 +62,13 @@ def client_secret(account: ExaminedAccount) -> str:
 
 
 def same_connection(account: ExaminedAccount) -> str:
-    """Does the API server read the same Connection? It proves requests with the client secret."""
-    # These come after the proof; the next check reports them.
-    after_proof = (AccountNotConnectedError, AccountDeadError)
-    with HttpStore(account.conn_id, account.hook.account.client_secret) as store, suppress(*after_proof):
+    """Does the API server read the same Connection? It authenticates requests by the client secret."""
+    # What it says of the account comes after that; the next check asks for it.
+    about_the_account = (AccountNotConnectedError, AccountDeadError)
+    with (
+        HttpStore(account.conn_id, account.hook.account.client_secret) as store,
+        suppress(*about_the_account),
+    ):
         store.look()
     return "The API server reads the same connection."
 

@@ -14,7 +14,7 @@ from tiktok_provider.store.address import ADDRESS_SOURCE, store_address, tls_con
 from tiktok_provider.store.connection import host_policy
 from tiktok_provider.store.requests import ACCOUNTS, MOUNT, GetTokens, adapter
 from tiktok_provider.store.serialization import decode
-from tiktok_provider.store.signing import ProofRefusedError
+from tiktok_provider.store.signing import RequestNotAuthenticatedError
 
 _DISTRIBUTION = "airflow-provider-tiktok"
 
@@ -32,7 +32,7 @@ def package(_: None) -> str:
 
 
 def api_server(_: None) -> str:
-    """Does an API server with the plugin answer? A request without a proof is refused, which only the store does."""
+    """Does an API server with the plugin answer? Without a token the store refuses, which is the answer wanted."""
     address, tls = store_address(), _tls()
     try:
         response = httpx.post(
@@ -50,7 +50,7 @@ def api_server(_: None) -> str:
         ) from None
     try:
         decode(Answer(response.status_code, response.headers, response.content), adapter(GetTokens.answer))
-    except ProofRefusedError:
+    except RequestNotAuthenticatedError:
         return f"The store answers at {address}."
     raise UnexpectedAnswerError(f"Something that is not the store answers at {address}{MOUNT}.")
 

@@ -16,7 +16,7 @@ def open_store(conn_id: str, client_secret: str = "") -> Store:
         return HttpStore(conn_id, client_secret)
     from tiktok_provider.database.in_process import InProcessStore
 
-    return InProcessStore(conn_id)
+    return InProcessStore(conn_id, client_secret)
 
 
 def open_async_store(conn_id: str, client_secret: str = "") -> AsyncStore:
@@ -25,4 +25,4 @@ def open_async_store(conn_id: str, client_secret: str = "") -> AsyncStore:
         return AsyncHttpStore(conn_id, client_secret)
     from tiktok_provider.database.in_process import AsyncInProcessStore
 
-    return AsyncInProcessStore(conn_id)
+    return AsyncInProcessStore(conn_id, client_secret)

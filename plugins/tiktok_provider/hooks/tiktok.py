@@ -131,8 +131,8 @@ class TikTokHook(BaseHook):
 
     def _current_token(self, rejected: str | None = None) -> Token:
         if self._token is None or rejected or self._token.needs_refresh(self._clock()):
-            steps = current_token(rejected, self._clock)
-            self._token = run_steps(steps, self.store, self._read_extra)
+            steps = current_token(self.store.client_secret, rejected, self._clock)
+            self._token = run_steps(steps, self.store)
         self._token.require_account(self._kept_open_id, self.tiktok_conn_id)
         return self._token
 
@@ -140,9 +140,6 @@ class TikTokHook(BaseHook):
     def store(self) -> Store:
         """The store of this account, which is closed with the hook."""
         return open_store(self.tiktok_conn_id, self.account.client_secret)
-
-    def _read_extra(self, conn_id: str) -> dict[str, Any]:
-        return self._read_connection(conn_id)[1]
 
     def creator_info(self) -> accounts.CreatorInfo:
         """Ask what the creator offers now: privacy levels, interactions, longest video. 20 a minute."""
@@ -178,8 +175,8 @@ class TikTokHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Try what a Connection itself says; used by the button in the connection form.
 
-        The store hears nothing of it: Airflow hands the form over under a random connection id, under which the store
-        would take its token set over, and knows none. So without a living access token it is the app that is tried.
+        The store is not asked: Airflow hands the form over under a random connection id, which the store does not
+        know and under which it would keep the form's tokens. So without a valid access token the app alone is tried.
         """
         initial_tokens = None
         try:
@@ -249,22 +246,16 @@ class TikTokHook(BaseHook):
 
     async def _async_access_token(self, store: AsyncStore, rejected: str | None) -> str | None:
         if self._token is None or rejected or self._token.needs_refresh(self._clock()):
-            steps = current_token(rejected, self._clock)
-            self._token = await run_steps_async(steps, store, self._read_extra_async)
+            steps = current_token(store.client_secret, rejected, self._clock)
+            self._token = await run_steps_async(steps, store)
         return self._token.value if self._token.value != rejected else None
 
-    async def _read_extra_async(self, conn_id: str) -> dict[str, Any]:
-        return (await self._read_connection_async(conn_id))[1]
-
     async def _async_account(self) -> Account:
-        connection, _ = await self._read_connection_async(self.tiktok_conn_id)
-        return account_of(connection, self.hosts)
-
-    async def _read_connection_async(self, conn_id: str) -> "tuple[Connection, dict[str, Any]]":
         # Airflow masks all that a Connection holds, each time with a new expression of all secrets so far. With a
         # hundred accounts that takes seconds, which a loop does not have; in threads side by side it takes longer.
         async with _reading():
-            return await asyncio.to_thread(self._read_connection, conn_id)
+            connection, _ = await asyncio.to_thread(self._read_connection, self.tiktok_conn_id)
+        return account_of(connection, self.hosts)
 
     def _read_connection(self, conn_id: str) -> "tuple[Connection, dict[str, Any]]":
         try:

@@ -1,4 +1,4 @@
-"""Where the hook's access token comes from: the store knows which set is current, a Connection holds it.
+"""Where the hook's access token comes from: the store answers with it, encrypted for readers of the Connection.
 
 The way there is one generator; a synchronous and an asynchronous loop drive it.
 """
@@ -7,26 +7,27 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError, TikTokError
+from tiktok_provider.security.encryption import Purpose, decrypt
+from tiktok_provider.security.masking import TOKEN_MASKS, mask_in_task
 from tiktok_provider.store.address import store_is_in_process
 from tiktok_provider.store.client import AsyncStore, Store
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.connection import tokens_in
 from tiktok_provider.store.errors import AccountChangedError, AccountDeadError, StoreBusyError
 from tiktok_provider.store.requests import GetTokens, RefreshTokens, StoreRequest
-from tiktok_provider.store.token_sets import REFRESH_LEAD, Busy, TokenState
+from tiktok_provider.store.token_sets import REFRESH_LEAD, Busy, TokenState, tokens_conn_id
 
 log = logging.getLogger(__name__)
 
-# Longer than the lease of somebody who refreshes, so that the next one gets a turn.
+# Longer than the lease of a process that refreshes, so that the next one gets a turn.
 LONGEST_WAIT = timedelta(seconds=90)
 # Seconds over which tasks that start together spread their refreshes: they share the API server with heartbeats.
-# The first one gets the new token, and who comes later finds it there.
+# The first one refreshes the token, and later ones find the new one.
 SPREAD = 3.0
 
 
@@ -73,10 +74,8 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """Read the extra of a Connection."""
-
-    conn_id: str
+class RenewSecret:
+    """Read the client secret that the Connection has now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,31 +88,32 @@ class Pause:
     seconds: float
 
 
-Step = StoreRequest[Any] | Read | Pause
+Step = StoreRequest[Any] | RenewSecret | Pause
 Steps = Generator[Step, Any, Token]
 Clock = Callable[[], datetime]
 
 
-def current_token(rejected: str | None = None, clock: Clock = utc_now) -> Steps:
+def current_token(client_secret: str, rejected: str | None = None, clock: Clock = utc_now) -> Steps:
     """Get the access token of an account, refreshed if it has less than five minutes left.
 
+    :param client_secret: with which the store's answer is decrypted; if it is another one by now, it is read again.
     :param rejected: a token that TikTok no longer accepts; if it is still the current one, it is refreshed.
     :raises AccountDeadError: a person must connect the account again.
-    :raises ConnectionUnreadableError: the current set cannot be read now. An older one is never taken instead.
+    :raises ConnectionUnreadableError: the current token cannot be read now. An older one is never used instead.
     :raises TikTokError: what the store raises.
     """
     state: TokenState = yield GetTokens()
     if state.needs_refresh(clock()):
         state = yield from _refreshed_if_possible(state, clock)
-    token = yield from _read(state, clock)
+    token = yield from _decrypted(state, client_secret)
     if token.value == rejected:
         state = yield from _refreshed(state, clock)
-        token = yield from _read(state, clock)
+        token = yield from _decrypted(state, client_secret)
     return token
 
 
 def _refreshed_if_possible(state: TokenState, clock: Clock) -> Generator[Step, Any, TokenState]:
-    """Refresh ahead of time; a fault that passes is no harm as long as the token lives."""
+    """Refresh before the token expires; until then a refresh may fail."""
     try:
         return (yield from _refreshed(state, clock))
     except AccountDeadError:
@@ -121,7 +121,7 @@ def _refreshed_if_possible(state: TokenState, clock: Clock) -> Generator[Step, A
     except TikTokError as error:
         if state.access_expires_at <= clock():
             raise
-        log.warning("The token of %r could not be refreshed ahead of time: %s", state.conn_id, error)
+        log.warning("The token of %r could not be refreshed before it expires: %s", state.conn_id, error)
         return state
 
 
@@ -141,36 +141,45 @@ def _refreshed(state: TokenState, clock: Clock) -> Generator[Step, Any, TokenSta
         yield Pause(outcome.retry_in * random.uniform(1, 1.5))
 
 
-def _read(state: TokenState, clock: Clock) -> Steps:
-    extra: Mapping[str, Any] = yield Read(state.tokens_conn_id)
-    tokens = tokens_in(state.tokens_conn_id, extra, clock())
-    if tokens is None or int(extra.get("generation", 0)) < state.generation:
+def _decrypted(state: TokenState, client_secret: str) -> Steps:
+    if not state.encrypted_access_token:
+        raise _unreadable(state)
+    value = decrypt(client_secret, state.encrypted_access_token, Purpose.ACCESS_TOKEN)
+    if value is None:
+        renewed: str = yield RenewSecret()
+        value = decrypt(renewed, state.encrypted_access_token, Purpose.ACCESS_TOKEN)
+    if value is None:
         raise ConnectionUnreadableError(
-            f"Connection {state.tokens_conn_id!r}, which holds the tokens of {state.conn_id!r}, could not be read in"
-            f" generation {state.generation}. Shortly after a refresh that passes by itself. If it lasts, somebody"
-            " put an older set back, as a rotation of the Fernet key or an import of connections meanwhile does:"
-            f" connect the account again with airflow tiktok connect {state.conn_id}. Or a secrets backend of yours"
-            " has a connection of that name."
+            f"The access token of connection {state.conn_id!r} cannot be decrypted: the API server has another client"
+            " secret for it than this process. Shortly after a change of the client secret that passes by itself. If"
+            " it lasts, the connection is defined in two places: define it in one that both can read."
         )
-    if not tokens.access_token.isascii() or any(sign.isspace() for sign in tokens.access_token):
+    if not value.isascii() or any(sign.isspace() for sign in value):
         raise ConnectionSettingsError(
             f"The access token of connection {state.conn_id!r} has blanks, line breaks or signs that no token has."
-            " Paste it anew."
+            " Paste it again."
         )
-    scopes = frozenset(tokens.scope.replace(",", " ").split())
-    return Token(tokens.access_token, tokens.access_expires_at, scopes, tokens.open_id)
+    scopes = frozenset(state.scope.replace(",", " ").split())
+    return Token(value, state.access_expires_at, scopes, state.open_id)
 
 
-def run_steps(steps: Steps, store: Store, read: Callable[[str], Mapping[str, Any]]) -> Token:
-    """Drive the generator synchronously.
+def _unreadable(state: TokenState) -> ConnectionUnreadableError:
+    tokens = tokens_conn_id(state.conn_id)
+    return ConnectionUnreadableError(
+        f"The tokens of connection {state.conn_id!r} could not be read by the API server in generation"
+        f" {state.generation}. Shortly after a refresh that passes by itself. If it lasts, connection {tokens!r},"
+        " which holds them, has older ones, as after a rotation of the Fernet key or an import of connections"
+        f" meanwhile: connect the account again with airflow tiktok connect {state.conn_id}."
+    )
 
-    :param read: reads the extra of a Connection.
-    """
+
+def run_steps(steps: Steps, store: Store) -> Token:
+    """Drive the generator synchronously. The token is masked in this process and in the task's log."""
 
     def do(step: Step) -> Any:
         if isinstance(step, StoreRequest):
             return store.run(step)
-        return read(step.conn_id) if isinstance(step, Read) else time.sleep(step.seconds)
+        return store.renew_secret() if isinstance(step, RenewSecret) else time.sleep(step.seconds)
 
     step = next(steps)
     try:
@@ -183,18 +192,21 @@ def run_steps(steps: Steps, store: Store, read: Callable[[str], Mapping[str, Any
                 step = steps.send(found)
     except StopIteration as done:
         token: Token = done.value
+        TOKEN_MASKS.mask(store.conn_id, token.value)
+        mask_in_task(token.value)
         return token
 
 
-async def run_steps_async(
-    steps: Steps, store: AsyncStore, read: Callable[[str], Awaitable[Mapping[str, Any]]]
-) -> Token:
-    """Drive the generator on an event loop; see ``run_steps``."""
+async def run_steps_async(steps: Steps, store: AsyncStore) -> Token:
+    """Drive the generator on an event loop.
+
+    The token is masked in this process alone: the triggerer's supervisor, which lives for months, forgets no mask.
+    """
 
     async def do(step: Step) -> Any:
         if isinstance(step, StoreRequest):
             return await store.run(step)
-        return await (read(step.conn_id) if isinstance(step, Read) else asyncio.sleep(step.seconds))
+        return await (store.renew_secret() if isinstance(step, RenewSecret) else asyncio.sleep(step.seconds))
 
     step = next(steps)
     try:
@@ -207,4 +219,6 @@ async def run_steps_async(
                 step = steps.send(found)
     except StopIteration as done:
         token: Token = done.value
+        # In a thread: the expression of all masks is built again for it.
+        await asyncio.to_thread(TOKEN_MASKS.mask, store.conn_id, token.value)
         return token

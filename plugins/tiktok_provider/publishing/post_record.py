@@ -24,14 +24,14 @@ from tiktok_provider.store.posts import (
 )
 from tiktok_provider.store.requests import ClaimPost, GetPost, RecordOutcome, WritePost
 from tiktok_provider.store.serialization import StoreAnswerError
-from tiktok_provider.store.signing import ProofRefusedError
+from tiktok_provider.store.signing import RequestNotAuthenticatedError
 
 log = logging.getLogger(__name__)
 
 # What passes when the API server is back. Not among them: that another try has taken the post over.
 STORE_FAULTS = (StoreBusyError, StoreNotReadyError, StoreAnswerError, UnreachableError)
 # What may pass, too: a Connection that cannot be read for a moment, here or at the API server, proves nothing.
-PERHAPS_PASSING = (*STORE_FAULTS, ProofRefusedError, ConnectionUnreadableError)
+PERHAPS_PASSING = (*STORE_FAULTS, RequestNotAuthenticatedError, ConnectionUnreadableError)
 # A publish id that only this process knows is worth waiting for the store.
 PATIENCE = 120.0
 _ROUNDS = 4

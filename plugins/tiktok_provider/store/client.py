@@ -18,10 +18,9 @@ from tiktok_provider import __version__
 from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver
 from tiktok_provider.exceptions import UnreachableError
 from tiktok_provider.store.address import ADDRESS_SOURCE, store_address, tls_context
-from tiktok_provider.store.connection import read_client_secret
 from tiktok_provider.store.errors import StoreUnreachableError, connection_not_found
 from tiktok_provider.store.requests import MOUNT, GetTokens, RefreshTokens, StoreRequest
-from tiktok_provider.store.signing import Proof, ProofRefusedError, SignedRequest
+from tiktok_provider.store.signing import RequestNotAuthenticatedError, SignedRequest
 from tiktok_provider.store.token_sets import Busy, TokenState
 
 T = TypeVar("T")
@@ -32,19 +31,30 @@ class Store(ABC):
 
     All methods raise what the store raises: ``AccountDeadError``, ``ConnectionUnreadableError``,
     ``ConnectionSettingsError``, ``StoreNotReadyError``, ``StoreBusyError`` (after some tries), the errors of posts,
-    ``ProofRefusedError``, ``StoreAnswerError``; and ``UnreachableError`` if it does not answer.
+    ``RequestNotAuthenticatedError``, ``StoreAnswerError``; and ``UnreachableError`` if it does not answer.
+
+    :param client_secret: of the Connection, if the caller has read it already; else it is read when it is needed.
     """
 
-    def __init__(self, conn_id: str) -> None:
+    def __init__(self, conn_id: str, client_secret: str = "") -> None:
         self.conn_id = conn_id
+        self.client_secret = client_secret
 
     def look(self) -> TokenState:
-        """Tell where the tokens are and which generation; never a token."""
+        """Return the current tokens' state, with the access token encrypted."""
         return self.run(GetTokens())
 
     def refresh(self, seen_generation: int) -> TokenState | Busy:
-        """Get a newer set than the one that was seen; ``Busy`` if somebody else is at it."""
+        """Return newer tokens than those of a generation; ``Busy`` while another process refreshes them."""
         return self.run(RefreshTokens(seen_generation))
+
+    def renew_secret(self) -> str:
+        """Read the client secret that the Connection has now, keep and return it."""
+        with _reading(self.conn_id):
+            self.client_secret = read_client_secret(
+                self.conn_id, BaseHook.get_connection(self.conn_id).password
+            )
+        return self.client_secret
 
     @abstractmethod
     def run(self, request: StoreRequest[T]) -> T:
@@ -65,8 +75,9 @@ class Store(ABC):
 class AsyncStore(ABC):
     """The store of one account for an event loop; see ``Store``."""
 
-    def __init__(self, conn_id: str) -> None:
+    def __init__(self, conn_id: str, client_secret: str = "") -> None:
         self.conn_id = conn_id
+        self.client_secret = client_secret
 
     async def look(self) -> TokenState:
         """See ``Store.look``."""
@@ -75,6 +86,16 @@ class AsyncStore(ABC):
     async def refresh(self, seen_generation: int) -> TokenState | Busy:
         """See ``Store.refresh``."""
         return await self.run(RefreshTokens(seen_generation))
+
+    async def renew_secret(self) -> str:
+        """See ``Store.renew_secret``."""
+        # Airflow's compatibility helper reads a Connection without blocking the loop.
+        from airflow.providers.common.compat.connection import get_async_connection
+
+        with _reading(self.conn_id):
+            connection = await get_async_connection(self.conn_id)
+            self.client_secret = read_client_secret(self.conn_id, connection.password)
+        return self.client_secret
 
     @abstractmethod
     async def run(self, request: StoreRequest[T]) -> T:
@@ -101,31 +122,25 @@ class HttpStore(Store):
     def __init__(
         self, conn_id: str, client_secret: str = "", sleep: Callable[[float], None] | None = None
     ) -> None:
-        super().__init__(conn_id)
+        super().__init__(conn_id, client_secret)
         address = store_address()
-        self._proof = ProofAuth(conn_id, client_secret, address)
-        self._client = httpx.Client(**_client_options(address, self._proof))
+        self._client = httpx.Client(**_client_options(address, RequestAuth(self, address)))
         self._driver = SyncDriver(self._client, sleep=sleep)
 
     def run(self, request: StoreRequest[T]) -> T:
-        """Ask the store; on a refused proof once more with the secret that the Connection has now."""
+        """Ask the store; if it does not accept the token, once more with the secret that the Connection has now."""
         with _explained(self._client.base_url):
-            if not self._proof.client_secret:
-                self._proof.client_secret = self._read_secret()
+            used = self.client_secret or self.renew_secret()
             try:
                 return self._driver.run(request.call(self.conn_id))
-            except ProofRefusedError:
-                if not self._proof.renew(self._read_secret()):
+            except RequestNotAuthenticatedError:
+                if self.renew_secret() == used:
                     raise
                 return self._driver.run(request.call(self.conn_id))
 
     def close(self) -> None:
         """Close the HTTP client."""
         self._client.close()
-
-    def _read_secret(self) -> str:
-        with _reading(self.conn_id):
-            return read_client_secret(self.conn_id, BaseHook.get_connection(self.conn_id).password)
 
 
 class AsyncHttpStore(AsyncStore):
@@ -134,21 +149,19 @@ class AsyncHttpStore(AsyncStore):
     def __init__(
         self, conn_id: str, client_secret: str = "", sleep: Callable[[float], Awaitable[None]] | None = None
     ) -> None:
-        super().__init__(conn_id)
+        super().__init__(conn_id, client_secret)
         address = store_address()
-        self._proof = ProofAuth(conn_id, client_secret, address)
-        self._client = httpx.AsyncClient(**_client_options(address, self._proof))
+        self._client = httpx.AsyncClient(**_client_options(address, RequestAuth(self, address)))
         self._driver = AsyncDriver(self._client, sleep=sleep)
 
     async def run(self, request: StoreRequest[T]) -> T:
         """See ``HttpStore.run``."""
         with _explained(self._client.base_url):
-            if not self._proof.client_secret:
-                self._proof.client_secret = await self._read_secret()
+            used = self.client_secret or await self.renew_secret()
             try:
                 return await self._driver.run(request.call(self.conn_id))
-            except ProofRefusedError:
-                if not self._proof.renew(await self._read_secret()):
+            except RequestNotAuthenticatedError:
+                if await self.renew_secret() == used:
                     raise
                 return await self._driver.run(request.call(self.conn_id))
 
@@ -156,46 +169,32 @@ class AsyncHttpStore(AsyncStore):
         """Close the HTTP client."""
         await self._client.aclose()
 
-    async def _read_secret(self) -> str:
-        # Airflow's compatibility helper knows how to read a Connection without blocking the loop.
-        from airflow.providers.common.compat.connection import get_async_connection
 
-        with _reading(self.conn_id):
-            connection = await get_async_connection(self.conn_id)
-            return read_client_secret(self.conn_id, connection.password)
-
-
-class ProofAuth(httpx.Auth):
-    """Proves every request at the moment of sending, so that a repetition has a nonce of its own."""
+class RequestAuth(httpx.Auth):
+    """Signs every request at the moment of sending, so that a repetition has a token of its own."""
 
     requires_request_body = True
 
-    def __init__(self, conn_id: str, client_secret: str, address: str) -> None:
-        self.conn_id = conn_id
-        self.client_secret = client_secret
+    def __init__(self, store: Store | AsyncStore, address: str) -> None:
+        self._store = store
         self._mount = httpx.URL(address).path.rstrip("/") + MOUNT
-
-    def renew(self, client_secret: str) -> bool:
-        """Take the secret as it is now; return whether it is another one."""
-        changed, self.client_secret = client_secret != self.client_secret, client_secret
-        return changed
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign what is about to be sent."""
         signed = SignedRequest(
             method=request.method,
-            conn_id=self.conn_id,
+            conn_id=self._store.conn_id,
             route=request.url.path.removeprefix(self._mount),
             query=tuple(request.url.params.multi_items()),
             body=request.content,
         )
-        request.headers.update(Proof.make(self.client_secret, signed, datetime.now(UTC)).headers())
+        request.headers.update(signed.sign(self._store.client_secret, datetime.now(UTC)))
         yield request
 
 
-def _client_options(address: str, proof: ProofAuth) -> dict[str, Any]:
+def _client_options(address: str, auth: RequestAuth) -> dict[str, Any]:
     return {
-        "auth": proof,
+        "auth": auth,
         "base_url": address,
         "headers": {"User-Agent": f"airflow-provider-tiktok/{__version__}"},
         "timeout": TIMEOUT,

@@ -174,6 +174,7 @@ def tokens_in(conn_id: str, extra: Mapping[str, Any], now: datetime) -> StoredTo
         open_id=texts["open_id"],
         scope=texts["scope"],
         username=texts["username"],
+        generation=_generation(extra),
     )
 
 
@@ -193,6 +194,11 @@ def _required(conn_id: str, label: str, value: str | None) -> str:
             " portal."
         )
     return value
+
+
+def _generation(extra: Mapping[str, Any]) -> int:
+    value = extra.get("generation")
+    return value if isinstance(value, int) else 0
 
 
 def _texts(conn_id: str, extra: Mapping[str, Any]) -> dict[str, str]:

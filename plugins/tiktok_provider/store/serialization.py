@@ -24,14 +24,14 @@ from tiktok_provider.store.errors import (
     StoreBusyError,
     StoreNotReadyError,
 )
-from tiktok_provider.store.signing import ProofRefusedError
+from tiktok_provider.store.signing import RequestNotAuthenticatedError
 from tiktok_provider.store.token_sets import Busy
 
 
 class StoreAnswerError(TikTokError):
     """The store answered with an error that has no class of its own, or something else answered in its place.
 
-    :param code: the store's word for it; empty if the answer was not the store's.
+    :param code: the store's code; empty if the answer was not the store's.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class _Kind:
 
 # The first that fits counts, so subclasses stand above their bases. 503 is what the client repeats by itself.
 _KINDS = (
-    _Kind(ProofRefusedError, "proof_refused", 401),
+    _Kind(RequestNotAuthenticatedError, "not_authenticated", 401),
     _Kind(AccountDeadError, "account_dead", 409),
     _Kind(AccountChangedError, "account_changed", 409),
     _Kind(PostTakenError, "post_taken", 409),
@@ -91,7 +91,7 @@ class _Error(BaseModel):
 
 
 def encode(outcome: object, adapter: TypeAdapter[Any]) -> tuple[int, Any]:
-    """Return status and document of an outcome; no token is ever in it."""
+    """Return status and document of an outcome; the only token in it is encrypted."""
     return 202 if isinstance(outcome, Busy) else 200, adapter.dump_python(outcome, mode="json")
 
 

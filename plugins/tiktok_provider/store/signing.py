@@ -1,35 +1,47 @@
-"""The proof that goes with every store request: an HMAC keyed by the connection's client secret.
+"""The token that authenticates a store request: a JWT, signed with a key derived from the client secret.
 
-Both sides can read the Connection, so nothing secret travels. A proof shows that its sender can read this
-Connection and meant this request, now: it covers method, connection id, route, query, time, nonce and body.
-That a proof is used once is the server's part (``tiktok_provider.web.store_routes``).
+Both sides can read the Connection, so no secret travels. A valid token shows that its sender can read this Connection
+and meant this request, now: it names connection id, method, route, query and body. That a write's token is used once
+is checked by the server (``tiktok_provider.web.store_auth``).
 """
 
 import hashlib
-import hmac
-import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import jwt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tiktok_provider.exceptions import Actor, Retry, TikTokError
+from tiktok_provider.security.encryption import Purpose, derived_key
 
-TIMESTAMP = "X-TikTok-Store-Timestamp"
-NONCE = "X-TikTok-Store-Nonce"
-SIGNATURE = "X-TikTok-Store-Signature"
+HEADER = "Authorization"
+_SCHEME = "Bearer "
+# The only one that is accepted, whatever a token says of itself.
+_ALGORITHM = "HS256"
+_AUDIENCE = "tiktok-store"
+# A connection id of 250 characters stands in it twice.
+_LONGEST_TOKEN = 16 * 1024
 
 # How far the clocks of the two sides may be apart.
 SKEW = timedelta(minutes=5)
-# A proof dated five minutes ahead is still good ten minutes after its first use.
-NONCE_LIFETIME = 2 * SKEW
-NONCE_LENGTH = 32
+# A token lives so long, and one dated five minutes ahead is valid for ten minutes.
+LIFETIME = SKEW
+NONCE_LIFETIME = SKEW + LIFETIME
+
+_Seconds = Annotated[int, Field(ge=0, lt=10**11)]
+_Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Nonce = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
-class ProofRefusedError(TikTokError):
-    """The store does not believe the caller. Nothing was done.
+class RequestNotAuthenticatedError(TikTokError):
+    """The store does not accept a request's token. Nothing was done.
 
-    :param reason: a stable word for logs: ``missing``, ``malformed``, ``timestamp``, ``signature``, ``replay``.
+    :param reason: a stable word for logs: ``missing``, ``malformed``, ``clock``, ``signature``, ``another request``,
+        ``replay``.
     """
 
     actor = Actor.PLATFORM
@@ -40,9 +52,25 @@ class ProofRefusedError(TikTokError):
         super().__init__(message)
 
 
+class _Claims(BaseModel):
+    """What a token says. ``iat`` and ``exp`` are seconds since the epoch by the sender's clock."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    aud: str
+    sub: str
+    method: str
+    route: str
+    query: list[list[str]]
+    body_sha256: _Hash
+    iat: _Seconds
+    exp: _Seconds
+    jti: _Nonce
+
+
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """What a proof speaks about.
+    """What a token is valid for.
 
     :param route: the path below the plugin's mount, decoded, so that a proxy's prefix does not matter.
     :param query: all pairs, in any order.
@@ -54,96 +82,132 @@ class SignedRequest:
     query: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
 
-    def signature(self, client_secret: str, timestamp: int, nonce: str) -> str:
-        """Return the HMAC-SHA256 in hex."""
-        # JSON keeps the parts apart whatever they contain.
-        message = json.dumps(
-            [
-                "tiktok-store-1",
-                self.method.upper(),
-                self.conn_id,
-                self.route,
-                sorted(self.query),
-                timestamp,
-                nonce,
-                hashlib.sha256(self.body).hexdigest(),
-            ]
-        )
-        return hmac.new(client_secret.encode(), message.encode(), hashlib.sha256).hexdigest()
+    def claims(self) -> dict[str, Any]:
+        """Return what a token says of its request."""
+        return {
+            "sub": self.conn_id,
+            "method": self.method.upper(),
+            "route": self.route,
+            "query": [list(pair) for pair in sorted(self.query)],
+            "body_sha256": hashlib.sha256(self.body).hexdigest(),
+        }
+
+    def sign(self, client_secret: str, now: datetime) -> dict[str, str]:
+        """Return the headers to send; each call makes a token of its own, for a repetition as well."""
+        issued_at = int(now.timestamp())
+        times = {"iat": issued_at, "exp": issued_at + int(LIFETIME.total_seconds())}
+        claims = {"aud": _AUDIENCE, "jti": secrets.token_hex(16), **times, **self.claims()}
+        token = jwt.encode(claims, derived_key(client_secret, Purpose.STORE_REQUEST), _ALGORITHM)
+        return {HEADER: f"{_SCHEME}{token}"}
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """What a caller sends along.
+class RequestToken:
+    """A token as it was received. Its claims are the sender's word until ``check`` has passed."""
 
-    :param timestamp: seconds since the epoch, by the caller's clock.
-    :param nonce: 32 hex digits, fresh for every request, its repetitions included.
-    """
-
-    timestamp: int
-    nonce: str
-    signature: str
+    _token: str = field(repr=False)
+    _claims: _Claims
 
     @classmethod
-    def make(cls, client_secret: str, request: SignedRequest, now: datetime) -> "Proof":
-        """Sign a request."""
-        timestamp, nonce = int(now.timestamp()), secrets.token_hex(NONCE_LENGTH // 2)
-        return cls(timestamp, nonce, request.signature(client_secret, timestamp, nonce))
+    def of_headers(cls, headers: Mapping[str, str]) -> "RequestToken":
+        """Read the token of a request; header names in any case if the mapping does not mind.
 
-    @classmethod
-    def of_headers(cls, headers: Mapping[str, str]) -> "Proof":
-        """Read a proof; header names in any case if the mapping does not mind.
-
-        :raises ProofRefusedError: it is missing or malformed.
+        :raises RequestNotAuthenticatedError: it is missing or malformed.
         """
-        timestamp, nonce, signature = (headers.get(name, "") for name in (TIMESTAMP, NONCE, SIGNATURE))
-        if not (timestamp and nonce and signature):
-            raise ProofRefusedError(
-                f"The request has no proof: the headers {TIMESTAMP}, {NONCE} and {SIGNATURE} go with it.",
+        header = headers.get(HEADER, "")
+        if not header.startswith(_SCHEME):
+            raise RequestNotAuthenticatedError(
+                f"The request has no token: the header {HEADER} carries it ('{_SCHEME.strip()} <token>'). If the"
+                " provider sent it, a proxy on the way removes that header.",
                 reason="missing",
             )
-        if not (_is_number(timestamp) and _is_hex(nonce, NONCE_LENGTH) and _is_hex(signature, 64)):
-            raise ProofRefusedError("The headers of the proof are malformed.", reason="malformed")
-        return cls(int(timestamp), nonce, signature)
+        token = header.removeprefix(_SCHEME)
+        return cls(token, _unverified(token))
 
-    def headers(self) -> dict[str, str]:
-        """Return the headers to send."""
-        return {TIMESTAMP: str(self.timestamp), NONCE: self.nonce, SIGNATURE: self.signature}
-
-    def check(self, client_secret: str, request: SignedRequest, now: datetime) -> None:
-        """Look at the time, and compare in constant time.
-
-        :raises ProofRefusedError: the clocks are more than five minutes apart, or the signature is another one.
-        """
-        self.check_time(now)
-        expected = request.signature(client_secret, self.timestamp, self.nonce)
-        if not hmac.compare_digest(expected, self.signature):
-            raise ProofRefusedError(
-                f"The proof for connection {request.conn_id!r} is wrong: the API server finds no connection of type"
-                " 'tiktok' with this id, or another client secret (the connection's password) than the sender, or the"
-                " request was changed on its way. Define the connection in one place that both can read: under Admin"
-                " > Connections, in a secrets backend that the API server uses too, or in the environment of the API"
-                f" server (AIRFLOW_CONN_{request.conn_id.upper()}); that of the workers alone is not enough.",
-                reason="signature",
-            )
+    @property
+    def nonce(self) -> str:
+        """What no second token has."""
+        return self._claims.jti
 
     def check_time(self, now: datetime) -> None:
-        """Look at what needs no secret.
+        """Check what needs no secret.
 
-        :raises ProofRefusedError: the clocks are more than five minutes apart.
+        :raises RequestNotAuthenticatedError: the clocks are more than five minutes apart, or the token has expired.
         """
-        seconds_apart = self.timestamp - now.timestamp()
+        # Not by PyJWT, which has no other clock than this machine's and does not say how far they are apart.
+        seconds_apart = self._claims.iat - now.timestamp()
         if abs(seconds_apart) > SKEW.total_seconds():
-            raise ProofRefusedError(
-                f"The proof is dated {abs(seconds_apart):.0f} s {'after' if seconds_apart > 0 else 'before'} the"
+            raise RequestNotAuthenticatedError(
+                f"The request is dated {abs(seconds_apart):.0f} s {'after' if seconds_apart > 0 else 'before'} the"
                 f" API server's clock, allowed are {SKEW.total_seconds():.0f} s. Set the clocks of both machines.",
-                reason="timestamp",
+                reason="clock",
+            )
+        if now.timestamp() > self._claims.exp:
+            raise RequestNotAuthenticatedError("The token of the request has expired.", reason="clock")
+
+    def check(self, client_secret: str, request: SignedRequest, now: datetime) -> None:
+        """Check time, signature and claims.
+
+        :raises RequestNotAuthenticatedError: the token is not valid for this request now.
+        """
+        self.check_time(now)
+        claims = self._verified(client_secret, request.conn_id)
+        differing = [name for name, value in request.claims().items() if getattr(claims, name) != value]
+        if differing:
+            raise RequestNotAuthenticatedError(
+                f"The token was made for another request: {', '.join(differing)} differ. Does a proxy between the"
+                " sender and the API server change requests?",
+                reason="another request",
             )
 
+    def _verified(self, client_secret: str, conn_id: str) -> _Claims:
+        key = derived_key(client_secret, Purpose.STORE_REQUEST)
+        try:
+            claims = jwt.decode(
+                self._token,
+                key,
+                algorithms=[_ALGORITHM],
+                audience=_AUDIENCE,
+                options={"verify_exp": False, "verify_iat": False},
+            )
+        except jwt.InvalidSignatureError:
+            raise _wrong_signature(conn_id) from None
+        except jwt.InvalidTokenError:
+            raise _malformed() from None
+        return _Claims.model_validate(claims)
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 12
+
+def _unverified(token: str) -> _Claims:
+    """Read the claims before the signature can be checked.
+
+    :raises RequestNotAuthenticatedError: no valid token of this kind has this form.
+    """
+    if len(token) > _LONGEST_TOKEN:
+        raise _malformed()
+    try:
+        found = jwt.decode_complete(token, options={"verify_signature": False})
+        claims = _Claims.model_validate(found["payload"])
+    # JSON that is nested too deeply ends in a RecursionError.
+    except (jwt.InvalidTokenError, ValidationError, RecursionError):
+        raise _malformed() from None
+    if found["header"].get("alg") != _ALGORITHM or claims.aud != _AUDIENCE:
+        raise _malformed()
+    return claims
 
 
-def _is_hex(text: str, length: int) -> bool:
-    return len(text) == length and set(text) <= set("0123456789abcdef")
+def _malformed() -> RequestNotAuthenticatedError:
+    return RequestNotAuthenticatedError(
+        f"The request's token is malformed: it must be a JWT ({_ALGORITHM}) for {_AUDIENCE!r}, as the provider makes"
+        " it. Sender and API server need the same version of airflow-provider-tiktok.",
+        reason="malformed",
+    )
+
+
+def _wrong_signature(conn_id: str) -> RequestNotAuthenticatedError:
+    return RequestNotAuthenticatedError(
+        f"The signature of the request for connection {conn_id!r} is wrong: the API server finds no connection of"
+        " type 'tiktok' with this id, or another client secret than the sender. Define the connection in one place"
+        " that both can read: under Admin > Connections, in a secrets backend that the API server uses too, or in the"
+        f" environment of the API server (AIRFLOW_CONN_{conn_id.upper()}); that of the workers alone is not enough.",
+        reason="signature",
+    )

@@ -23,19 +23,20 @@ def tokens_conn_id(conn_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TokenState:
-    """What a reader is told: where the token set is and how long it lives. Never a token.
+    """The current tokens of an account as workers and triggers receive them. The refresh token is not among it.
 
-    :param tokens_conn_id: the Connection that holds the set.
-    :param generation: of the set; the Connection's extra holds the same number.
+    :param generation: grows with every new pair of tokens.
+    :param encrypted_access_token: with a key derived from the client secret; empty where no reader needs it.
     """
 
     conn_id: str
-    tokens_conn_id: str
     generation: int
     access_expires_at: datetime
     refresh_expires_at: datetime
     open_id: str
     scope: str
+    # No two encryptions of one token are equal.
+    encrypted_access_token: str = field(default="", repr=False, compare=False)
 
     def needs_refresh(self, now: datetime) -> bool:
         """Whether the access token has less than five minutes left."""
@@ -104,7 +105,8 @@ class Disconnected:
 class StoredTokens:
     """A token set with absolute times, as a Connection's extra holds it.
 
-    :param refresh_token: empty if the set cannot be refreshed.
+    :param refresh_token: empty if they cannot be refreshed.
+    :param generation: that the store has given them; 0 for initial tokens.
     """
 
     access_token: str = field(repr=False)
@@ -114,6 +116,7 @@ class StoredTokens:
     open_id: str = ""
     scope: str = ""
     username: str = ""
+    generation: int = field(default=0, compare=False)
 
     @property
     def fingerprint(self) -> str:

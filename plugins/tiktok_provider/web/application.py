@@ -12,9 +12,9 @@ from tiktok_provider.web.store_routes import store_routes
 def build_application(services: Services) -> FastAPI:
     """Return the app.
 
-    :param stores: the store behind it.
+    :param services: the store behind it.
     """
-    # The documentation routes of FastAPI would be open to everybody: dependencies do not cover them.
+    # The documentation routes of FastAPI would be open to strangers: dependencies do not cover them.
     app = FastAPI(title="TikTok", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(store_routes(services))
     # An app that is mounted does not get Airflow's own handlers.

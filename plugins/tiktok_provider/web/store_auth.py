@@ -1,4 +1,4 @@
-"""Lets in who proves to read the Connection; everybody else is refused and written to the audit log."""
+"""Authenticates store requests: a caller must be able to read the Connection. Refusals go to the audit log."""
 
 import logging
 import secrets
@@ -17,73 +17,78 @@ from tiktok_provider.database.threads import in_lookup_thread, in_thread
 from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.security.masking import mask
 from tiktok_provider.store.errors import ConflictError
-from tiktok_provider.store.signing import NONCE_LIFETIME, Proof, ProofRefusedError, SignedRequest
+from tiktok_provider.store.signing import (
+    NONCE_LIFETIME,
+    RequestNotAuthenticatedError,
+    RequestToken,
+    SignedRequest,
+)
 
 log = logging.getLogger(__name__)
 
 # Of a request, in bytes: it is read before its sender is known.
 LONGEST_BODY = 64 * 1024
-# Strangers can be refused as often as they like; they shall not fill Airflow's database with it.
+# However often strangers are refused, they must not fill Airflow's database.
 AUDITED_PER_MINUTE = 60
 
 
 class Allowance:
-    """Lets something happen so many times in each minute of a clock in seconds."""
+    """Allows so many events in each minute of a clock in seconds."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute, self._clock = per_minute, clock
-        self._minute, self._taken = 0.0, 0
+        self._minute, self._count = 0.0, 0
 
     def take(self) -> bool:
-        """Return whether it may happen once more."""
+        """Return whether one more is allowed."""
         if (minute := self._clock() // 60) != self._minute:
-            self._minute, self._taken = minute, 0
-        self._taken += 1
-        return self._taken <= self._per_minute
+            self._minute, self._count = minute, 0
+        self._count += 1
+        return self._count <= self._per_minute
 
 
 class Guard:
-    """Checks proofs, as a dependency of routes with a path parameter ``conn_id``; gives back the request's body."""
+    """Authenticates requests, as a dependency of routes with a path parameter ``conn_id``; returns their bodies."""
 
     def __init__(self) -> None:
         self._audits = Allowance(AUDITED_PER_MINUTE)
 
-    async def prove(self, request: Request, conn_id: str) -> bytes:
+    async def authenticate(self, request: Request, conn_id: str) -> bytes:
         """Let a read pass.
 
-        :raises ProofRefusedError: the caller does not prove that it can read this Connection.
+        :raises RequestNotAuthenticatedError: the caller does not show that it can read this Connection.
         :raises StoreBusyError: this server cannot tell, for its database is away.
         """
         return (await self._checked(request, conn_id))[1]
 
-    async def prove_once(self, request: Request, conn_id: str) -> bytes:
-        """Let a write pass, once; see ``prove``."""
-        proof, body = await self._checked(request, conn_id)
+    async def authenticate_once(self, request: Request, conn_id: str) -> bytes:
+        """Let a write pass, once; see ``authenticate``."""
+        token, body = await self._checked(request, conn_id)
         try:
-            await in_thread(_spend, proof.nonce, datetime.now(UTC))
-        except ProofRefusedError as refusal:
-            await self._tell(request, conn_id, refusal)
+            await in_thread(_use_nonce, token.nonce, datetime.now(UTC))
+        except RequestNotAuthenticatedError as refusal:
+            await self._report(request, conn_id, refusal)
             raise
         return body
 
-    async def _checked(self, request: Request, conn_id: str) -> tuple[Proof, bytes]:
+    async def _checked(self, request: Request, conn_id: str) -> tuple[RequestToken, bytes]:
         try:
-            proof = Proof.of_headers(request.headers)
-            proof.check_time(datetime.now(UTC))
+            token = RequestToken.of_headers(request.headers)
+            token.check_time(datetime.now(UTC))
             body = await _body(request)
             secret = await in_lookup_thread(_client_secret, conn_id)
-            signed = SignedRequest(
+            received = SignedRequest(
                 request.method, conn_id, _route(request), tuple(request.query_params.multi_items()), body
             )
-            proof.check(secret, signed, datetime.now(UTC))
-        except ProofRefusedError as refusal:
-            await self._tell(request, conn_id, refusal)
+            token.check(secret, received, datetime.now(UTC))
+        except RequestNotAuthenticatedError as refusal:
+            await self._report(request, conn_id, refusal)
             raise
-        return proof, body
+        return token, body
 
-    async def _tell(self, request: Request, conn_id: str, refusal: ProofRefusedError) -> None:
+    async def _report(self, request: Request, conn_id: str, refusal: RequestNotAuthenticatedError) -> None:
         log.warning("Refused %s for connection %r (%s).", _route(request), conn_id, refusal.reason)
-        # A request without a proof is any stranger's: the server's log is enough for it.
+        # A request without a token is any stranger's: the server's log is enough for it.
         if refusal.reason != "missing" and self._audits.take():
             host = request.client.host if request.client else None
             await in_thread(_audit_refusal, conn_id[:250], refusal.reason, host)
@@ -107,8 +112,8 @@ async def _body(request: Request) -> bytes:
 def _client_secret(conn_id: str) -> str:
     """Return the secret that the caller must know.
 
-    A stranger is not told which connections there are, and of which type: where none can prove itself, it is a secret
-    that nobody knows, and the proof is refused like any wrong one.
+    A stranger must not learn which connections there are, and of which type: without a fitting one it is a random
+    secret, and the request is refused like any with a wrong signature.
     """
     connection = _find(conn_id)
     is_tiktok = connection is not None and connection.conn_type == "tiktok"
@@ -141,15 +146,17 @@ def _find(conn_id: str) -> Connection | None:
         return None
 
 
-def _spend(nonce: str, now: datetime) -> None:
+def _use_nonce(nonce: str, now: datetime) -> None:
     try:
         with transaction() as session:
             session.execute(delete(NonceRecord).where(NonceRecord.seen_at < now - NONCE_LIFETIME))
             session.add(NonceRecord(nonce=nonce, seen_at=now))
     except ConflictError:
-        raise ProofRefusedError("This proof has been used before.", reason="replay") from None
+        raise RequestNotAuthenticatedError(
+            "The token of the request has been used before.", reason="replay"
+        ) from None
 
 
 def _audit_refusal(conn_id: str, reason: str, host: str | None) -> None:
     with transaction() as session:
-        audit(session, "tiktok_proof_refused", actor="tiktok", conn_id=conn_id, reason=reason, host=host)
+        audit(session, "tiktok_not_authenticated", actor="tiktok", conn_id=conn_id, reason=reason, host=host)

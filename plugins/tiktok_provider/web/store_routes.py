@@ -1,4 +1,4 @@
-"""The store's routes for workers and triggers: one for each request class, each behind a proof.
+"""The store's routes for workers and triggers: one for each request class, each authenticated.
 
 Every route is async and waits for nothing but the store: it shares a process with Airflow's heartbeats.
 """
@@ -18,7 +18,7 @@ from tiktok_provider.web.store_auth import Guard
 
 
 def store_routes(services: Services) -> APIRouter:
-    """Return the routes; each asks for a proof."""
+    """Return the routes, all of which authenticate their callers."""
     # A connection id may contain slashes.
     router = APIRouter(prefix=f"{ACCOUNTS}/{{conn_id:path}}")
     guard = Guard()
@@ -30,10 +30,10 @@ def store_routes(services: Services) -> APIRouter:
 def _endpoint(
     kind: type[StoreRequest[Any]], services: Services, guard: Guard
 ) -> Callable[[str, bytes], Awaitable[JSONResponse]]:
-    # FastAPI would read a body before the proof is checked, so it comes from the guard.
-    prove = guard.prove_once if kind.writes else guard.prove
+    # FastAPI would read a body before the request is authenticated, so it comes from the guard.
+    authenticate = guard.authenticate_once if kind.writes else guard.authenticate
 
-    async def respond(conn_id: str, body: Annotated[bytes, Depends(prove)]) -> JSONResponse:
+    async def respond(conn_id: str, body: Annotated[bytes, Depends(authenticate)]) -> JSONResponse:
         answer = await services.answer(conn_id, _request(kind, body))
         status, document = encode(answer, adapter(kind.answer))
         return JSONResponse(document, status)

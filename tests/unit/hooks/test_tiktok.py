@@ -166,7 +166,7 @@ def test_a_token_that_was_pasted_wrongly_is_told_and_not_sent(
     creator: Creator, hook: TikTokHook, token: str
 ) -> None:
     creator.connect(extra={"access_token": token})
-    with pytest.raises(ConnectionSettingsError, match=r"has blanks.*Paste it anew"):
+    with pytest.raises(ConnectionSettingsError, match=r"has blanks.*Paste it again"):
         hook.creator_info()
     assert creator.calls() == []
 

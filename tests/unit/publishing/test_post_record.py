@@ -21,14 +21,16 @@ from tiktok_provider.store.errors import (
 )
 from tiktok_provider.store.posts import RENEW_EVERY, Intend, PostState
 from tiktok_provider.store.serialization import StoreAnswerError
-from tiktok_provider.store.signing import ProofRefusedError
+from tiktok_provider.store.signing import RequestNotAuthenticatedError
 
 AWAY = [
     StoreBusyError("locked"),
     StoreNotReadyError("no tables"),
     StoreAnswerError("a proxy answers in its place"),
     StoreUnreachableError("nobody answers", maybe_processed=True),
-    ProofRefusedError("the API server cannot read the Connection for a moment", reason="signature"),
+    RequestNotAuthenticatedError(
+        "the API server cannot read the Connection for a moment", reason="signature"
+    ),
     ConnectionUnreadableError("not defined, or not readable for a moment"),
 ]
 INTEND = Intend(source="url", fingerprint="f", content={})

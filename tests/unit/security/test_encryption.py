@@ -1,16 +1,33 @@
-"""Upload URLs are stored so that only who knows the client secret can read them."""
+"""What is encrypted with a client secret, and the keys that are derived from it."""
 
-from tiktok_provider.security.encryption import decrypt, encrypt
+import pytest
+
+from tiktok_provider.security.encryption import Purpose, decrypt, derived_key, encrypt
 
 URL = "https://open-upload.tiktokapis.com/video/?upload_id=1&upload_token=fake"
 
 
-def test_what_is_sealed_can_be_read_with_the_same_secret_alone() -> None:
-    sealed = encrypt("fake-secret", URL)
-    assert "upload_token=" not in sealed
-    assert decrypt("fake-secret", sealed) == URL
-    assert decrypt("another-secret", sealed) is None
-    assert decrypt("fake-secret", "not sealed") is None
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_what_is_encrypted_can_be_read_with_the_same_secret_alone(purpose: Purpose) -> None:
+    encrypted = encrypt("fake-secret", URL, purpose)
+    assert "upload_token=" not in encrypted
+    assert decrypt("fake-secret", encrypted, purpose) == URL
+    assert decrypt("another-secret", encrypted, purpose) is None
+    assert decrypt("fake-secret", "not encrypted", purpose) is None
+
+
+def test_what_is_encrypted_for_one_purpose_is_worth_nothing_for_another() -> None:
+    encrypted = encrypt("fake-secret", URL, Purpose.UPLOAD_URL)
+    assert decrypt("fake-secret", encrypted, Purpose.ACCESS_TOKEN) is None
+    assert len({derived_key("fake-secret", purpose) for purpose in Purpose}) == len(Purpose)
+
+
+def test_a_key_has_32_bytes_however_short_the_secret_is() -> None:
+    assert {len(derived_key(secret, Purpose.STORE_REQUEST)) for secret in ("x", "x" * 99)} == {32}
+
+
+def test_blanks_around_a_secret_do_not_count() -> None:
+    assert decrypt(" fake-secret\n", encrypt("fake-secret", URL)) == URL
 
 
 def test_the_same_text_never_looks_the_same() -> None:

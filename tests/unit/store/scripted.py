@@ -16,12 +16,12 @@ from tiktok_provider.store.token_sets import Busy, TokenState
 CONN_ID, SECRET = "tiktok_default", "fake-client-secret"
 STATE = TokenState(
     conn_id=CONN_ID,
-    tokens_conn_id=f"{CONN_ID}.tokens",
     generation=4,
     access_expires_at=datetime(2030, 2, 1, 12, 0, 0, 500, tzinfo=UTC),
     refresh_expires_at=datetime(2031, 1, 31, 12, tzinfo=UTC),
     open_id="open-id-of-mia",
     scope="user.info.basic,video.publish",
+    encrypted_access_token="fake-encrypted-token",
 )
 
 
@@ -56,5 +56,5 @@ def define(monkeypatch: pytest.MonkeyPatch, conn_id: str, **fields: Any) -> None
 
 def audited() -> list[dict[str, Any]]:
     with transaction() as session:
-        rows = session.scalars(select(Log).where(Log.event == "tiktok_proof_refused"))
+        rows = session.scalars(select(Log).where(Log.event == "tiktok_not_authenticated"))
         return [json.loads(row.extra or "{}") for row in rows]

@@ -34,7 +34,7 @@ from tiktok_provider.store.errors import (
     StoreNotReadyError,
 )
 from tiktok_provider.store.serialization import StoreAnswerError
-from tiktok_provider.store.signing import ProofRefusedError
+from tiktok_provider.store.signing import RequestNotAuthenticatedError
 from tiktok_provider.store.token_sets import Busy, TokenState
 from tiktok_provider.web import store_auth as guard
 from tiktok_provider.web.application import build_application
@@ -112,10 +112,11 @@ def asker(request: pytest.FixtureRequest) -> Asker:
 @pytest.mark.usefixtures("api_server")
 def test_looking_and_refreshing_give_what_the_store_says(asker: Asker, accounts: ScriptedAccounts) -> None:
     assert asker.look() == STATE
+    assert asker.look().encrypted_access_token == "fake-encrypted-token"
     assert asker.refresh(3) == STATE
     accounts.script = [Busy(retry_in=2.5)]
     assert asker.refresh(4) == Busy(retry_in=2.5)
-    assert accounts.asked == [(CONN_ID, None), (CONN_ID, 3), (CONN_ID, 4)]
+    assert accounts.asked == [(CONN_ID, None), (CONN_ID, None), (CONN_ID, 3), (CONN_ID, 4)]
 
 
 @pytest.mark.usefixtures("api_server")
@@ -163,7 +164,7 @@ def test_a_fault_at_tiktok_keeps_its_advice_and_is_not_repeated(
 
 
 @pytest.mark.usefixtures("api_server")
-def test_a_locked_database_is_asked_again_with_a_new_proof(asker: Asker, accounts: ScriptedAccounts) -> None:
+def test_a_locked_database_is_asked_again_with_a_new_token(asker: Asker, accounts: ScriptedAccounts) -> None:
     accounts.script = [StoreBusyError("locked"), StoreBusyError("locked"), STATE]
     assert asker.refresh(3) == STATE
     assert len(accounts.asked) == 3
@@ -179,8 +180,8 @@ def test_after_a_refusal_the_connection_is_read_again(asker: Asker, accounts: Sc
 
 @pytest.mark.usefixtures("api_server")
 def test_a_refusal_with_the_secret_of_today_is_final(asker: Asker, accounts: ScriptedAccounts) -> None:
-    accounts.script = [ProofRefusedError("Set the clocks of both machines.")]
-    with pytest.raises(ProofRefusedError, match="Set the clocks"):
+    accounts.script = [RequestNotAuthenticatedError("Set the clocks of both machines.")]
+    with pytest.raises(RequestNotAuthenticatedError, match="Set the clocks"):
         asker.look()
     assert len(accounts.asked) == 1
 
@@ -191,7 +192,9 @@ def test_a_connection_that_the_api_server_cannot_see_says_where_to_define_it(
 ) -> None:
     define(monkeypatch, "worker_only", password=SECRET)
     monkeypatch.setattr(guard, "_find", lambda _conn_id: None)
-    with pytest.raises(ProofRefusedError, match=r"API server finds no connection.*AIRFLOW_CONN_WORKER_ONLY"):
+    with pytest.raises(
+        RequestNotAuthenticatedError, match=r"API server finds no connection.*AIRFLOW_CONN_WORKER_ONLY"
+    ):
         asker.look("worker_only")
 
 

@@ -106,5 +106,5 @@ def test_no_token_shows() -> None:
 
 @pytest.mark.parametrize(("left", "needs"), [(299, True), (300, False), (-1, True)])
 def test_a_token_with_less_than_five_minutes_needs_a_refresh(left: int, needs: bool) -> None:
-    state = TokenState("mia", "mia.tokens", 1, NOW + timedelta(seconds=left), NOW + DAY, "o1", "")
+    state = TokenState("mia", 1, NOW + timedelta(seconds=left), NOW + DAY, "o1", "")
     assert state.needs_refresh(NOW) is needs

@@ -47,7 +47,7 @@ def test_every_route_refuses_strangers(app: FastAPI) -> None:
     assert ("POST", "/store/accounts/{conn_id:path}/tokens/refresh") in routes
     answers = {route: answer(app, *route) for route in routes}
     assert {route: found.status_code for route, found in answers.items()} == dict.fromkeys(routes, 401)
-    assert {found.json()["error"] for found in answers.values()} == {"proof_refused"}
+    assert {found.json()["error"] for found in answers.values()} == {"not_authenticated"}
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/"])

@@ -1,4 +1,4 @@
-"""Who gets in at the store's routes, and what is written down of the others."""
+"""Which requests the store's routes accept, and what is audited of the others."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ from tests.unit.store.scripted import CONN_ID, SECRET, STATE, ScriptedAccounts, 
 from tiktok_provider.database.services import Services
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import NonceRecord
-from tiktok_provider.store.signing import SIGNATURE, Proof, SignedRequest
+from tiktok_provider.store.signing import HEADER, SignedRequest
 from tiktok_provider.store.token_sets import Busy
 from tiktok_provider.web import store_auth as guard
 from tiktok_provider.web.application import build_application
@@ -47,9 +47,9 @@ class Face:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Send a request; without ``headers`` it proves itself."""
-        proof = headers if headers is not None else prove(route=route, body=body)
-        return asyncio.run(self._post(route, body, proof, params))
+        """Send a request; without ``headers`` with a token of its own."""
+        sent = headers if headers is not None else signed(route=route, body=body)
+        return asyncio.run(self._post(route, body, sent, params))
 
     async def _post(
         self, route: str, body: bytes, headers: Mapping[str, str], params: Mapping[str, str] | None
@@ -72,7 +72,7 @@ def face(accounts: ScriptedAccounts, database: str, monkeypatch: pytest.MonkeyPa
     return Face(accounts, outer)
 
 
-def prove(
+def signed(
     secret: str = SECRET,
     *,
     conn_id: str = CONN_ID,
@@ -82,13 +82,13 @@ def prove(
     age: float = 0,
 ) -> dict[str, str]:
     request = SignedRequest("POST", conn_id, route, query, body)
-    return Proof.make(secret, request, datetime.now(UTC) - timedelta(seconds=age)).headers()
+    return request.sign(secret, datetime.now(UTC) - timedelta(seconds=age))
 
 
-def test_a_right_proof_gets_in(face: Face) -> None:
+def test_a_request_with_a_valid_token_is_answered(face: Face) -> None:
     answer = face.post()
     assert (answer.status_code, answer.json()["generation"]) == (200, 4)
-    assert face.post(LOOK).json()["tokens_conn_id"] == "tiktok_default.tokens"
+    assert face.post(LOOK).json()["encrypted_access_token"] == "fake-encrypted-token"
     assert face.accounts.asked == [(CONN_ID, 3), (CONN_ID, None)]
     assert audited() == []
 
@@ -102,60 +102,60 @@ def test_a_refresh_that_is_under_way_says_when_to_come_back(face: Face) -> None:
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [
-        pytest.param(lambda: {**prove(), SIGNATURE: "0" * 64}, "signature", id="bad signature"),
-        pytest.param(lambda: {**prove(), SIGNATURE: "nonsense"}, "malformed", id="no signature at all"),
-        pytest.param(lambda: prove(age=330), "timestamp", id="old timestamp"),
-        pytest.param(lambda: prove(age=-330), "timestamp", id="timestamp ahead"),
-        pytest.param(lambda: prove("fake-secret-of-another-app"), "signature", id="secret of another app"),
-        pytest.param(lambda: prove(conn_id="tiktok_other"), "signature", id="another connection id"),
-        pytest.param(lambda: prove(body=b'{"seen_generation": 9}'), "signature", id="changed body"),
-        pytest.param(lambda: prove(route=LOOK), "signature", id="changed route"),
-        pytest.param(lambda: prove(query=(("a", "1"),)), "signature", id="changed query"),
+        pytest.param(lambda: {HEADER: signed()[HEADER][:-43] + "0" * 43}, "signature", id="bad signature"),
+        pytest.param(lambda: {HEADER: "Bearer nonsense"}, "malformed", id="no token at all"),
+        pytest.param(lambda: signed(age=330), "clock", id="old token"),
+        pytest.param(lambda: signed(age=-330), "clock", id="token of the future"),
+        pytest.param(lambda: signed("fake-secret-of-another-app"), "signature", id="secret of another app"),
+        pytest.param(lambda: signed(conn_id="tiktok_other"), "another request", id="another connection id"),
+        pytest.param(lambda: signed(body=b'{"seen_generation": 9}'), "another request", id="changed body"),
+        pytest.param(lambda: signed(route=LOOK), "another request", id="changed route"),
+        pytest.param(lambda: signed(query=(("a", "1"),)), "another request", id="changed query"),
     ],
 )
-def test_whoever_proves_nothing_is_refused_and_written_down(
+def test_a_request_that_is_not_authenticated_is_refused_and_audited(
     face: Face, headers: Callable[[], dict[str, str]], reason: str
 ) -> None:
     answer = face.post(headers=headers())
-    assert (answer.status_code, answer.json()["error"]) == (401, "proof_refused")
+    assert (answer.status_code, answer.json()["error"]) == (401, "not_authenticated")
     assert face.accounts.asked == []
     [entry] = audited()
     assert (entry["conn_id"], entry["reason"]) == (CONN_ID, reason)
     assert SECRET not in str(entry) + answer.text
 
 
-def test_a_replayed_write_is_refused_and_written_down(face: Face) -> None:
-    headers = prove()
+def test_a_replayed_write_is_refused_and_audited(face: Face) -> None:
+    headers = signed()
     assert face.post(headers=headers).status_code == 200
     again = face.post(headers=headers)
-    assert (again.status_code, again.json()["error"]) == (401, "proof_refused")
+    assert (again.status_code, again.json()["error"]) == (401, "not_authenticated")
     assert face.accounts.asked == [(CONN_ID, 3)]
     assert [entry["reason"] for entry in audited()] == ["replay"]
 
 
 def test_a_query_is_covered(face: Face) -> None:
-    signed = prove(query=(("a", "1"), ("b", "2")))
-    assert face.post(headers=signed, params={"b": "2", "a": "1"}).status_code == 200
-    assert face.post(headers=prove(), params={"a": "1"}).status_code == 401
+    headers = signed(query=(("a", "1"), ("b", "2")))
+    assert face.post(headers=headers, params={"b": "2", "a": "1"}).status_code == 200
+    assert face.post(headers=signed(), params={"a": "1"}).status_code == 401
 
 
-def test_without_a_proof_nothing_is_read_or_written(face: Face) -> None:
+def test_without_a_token_nothing_is_read_or_written(face: Face) -> None:
     answer = face.post(headers={})
-    assert (answer.status_code, answer.json()["error"]) == (401, "proof_refused")
+    assert (answer.status_code, answer.json()["error"]) == (401, "not_authenticated")
     assert audited() == []
 
 
 def test_a_rotated_client_secret_counts_at_once(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     define(monkeypatch, CONN_ID, password="fake-new-secret")
     assert face.post().status_code == 401
-    assert face.post(headers=prove("fake-new-secret")).status_code == 200
+    assert face.post(headers=signed("fake-new-secret")).status_code == 200
 
 
 def test_a_connection_in_the_metadata_database_is_found(face: Face) -> None:
     with transaction() as session:
         session.add(Connection(conn_id="tiktok_stored", conn_type="tiktok", password="fake-stored-secret"))
     route = "/store/accounts/tiktok_stored/tokens/get"
-    headers = prove("fake-stored-secret", conn_id="tiktok_stored", route=route)
+    headers = signed("fake-stored-secret", conn_id="tiktok_stored", route=route)
     assert face.post(route, headers=headers).status_code == 200
 
 
@@ -163,12 +163,12 @@ def test_a_connection_in_the_metadata_database_is_found(face: Face) -> None:
 def test_a_connection_that_is_no_tiktok_account_here_is_refused_like_a_wrong_signature(
     face: Face, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any] | None
 ) -> None:
-    wrong = face.post(headers=prove("fake-secret-of-another-app"))
+    wrong = face.post(headers=signed("fake-secret-of-another-app"))
     if fields:
         define(monkeypatch, "elsewhere", **fields)
     route = "/store/accounts/elsewhere/tokens/refresh"
-    answer = face.post(route, headers=prove(conn_id="elsewhere", route=route))
-    assert (answer.status_code, answer.json()["error"]) == (401, "proof_refused")
+    answer = face.post(route, headers=signed(conn_id="elsewhere", route=route))
+    assert (answer.status_code, answer.json()["error"]) == (401, "not_authenticated")
     for part in ("no connection of type 'tiktok'", "another client secret", "AIRFLOW_CONN_ELSEWHERE"):
         assert part in answer.json()["message"]
     assert answer.text == wrong.text.replace(CONN_ID, "elsewhere").replace(CONN_ID.upper(), "ELSEWHERE")
@@ -178,7 +178,7 @@ def test_a_connection_that_is_no_tiktok_account_here_is_refused_like_a_wrong_sig
 
 
 @pytest.mark.parametrize(
-    "headers", [lambda: prove(age=330), lambda: prove(age=-330), lambda: {**prove(), SIGNATURE: "nonsense"}]
+    "headers", [lambda: signed(age=330), lambda: signed(age=-330), lambda: {HEADER: "Bearer nonsense"}]
 )
 def test_what_can_be_refused_without_the_secret_is_refused_before_it_is_looked_up(
     face: Face, monkeypatch: pytest.MonkeyPatch, headers: Callable[[], dict[str, str]]
@@ -189,7 +189,7 @@ def test_what_can_be_refused_without_the_secret_is_refused_before_it_is_looked_u
     assert looked_up == []
 
 
-def test_a_slow_lookup_for_a_stranger_holds_up_nobody_else(
+def test_a_slow_lookup_for_a_stranger_does_not_hold_up_others(
     face: Face, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go_on, find = threading.Event(), threading.Event(), guard._find
@@ -202,9 +202,9 @@ def test_a_slow_lookup_for_a_stranger_holds_up_nobody_else(
 
     async def meet() -> list[int]:
         route = "/store/accounts/slow/tokens/get"
-        stranger = asyncio.create_task(face._post(route, BODY, prove(conn_id="slow", route=route), None))
+        stranger = asyncio.create_task(face._post(route, BODY, signed(conn_id="slow", route=route), None))
         await asyncio.to_thread(begun.wait, 60)
-        answer = await asyncio.wait_for(face._post(REFRESH, BODY, prove(), None), 60)
+        answer = await asyncio.wait_for(face._post(REFRESH, BODY, signed(), None), 60)
         assert not stranger.done()
         go_on.set()
         return [answer.status_code, (await stranger).status_code]
@@ -213,11 +213,13 @@ def test_a_slow_lookup_for_a_stranger_holds_up_nobody_else(
     assert asyncio.run(meet()) == [200, 401]
 
 
-def test_a_connection_without_a_secret_proves_nothing(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_without_a_secret_authenticates_no_request(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
     define(monkeypatch, CONN_ID, password="")
-    answer = face.post(headers=prove(""))
-    # Not a word of what is there: whoever asks may be a stranger. The server's log has it.
-    assert (answer.status_code, answer.json()["error"]) == (401, "proof_refused")
+    answer = face.post(headers=signed(""))
+    # A stranger must not learn what is there. The server's log says it.
+    assert (answer.status_code, answer.json()["error"]) == (401, "not_authenticated")
 
 
 def keep_in_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +260,7 @@ def test_a_database_that_is_away_for_one_question_is_asked_again(
     assert face.post().status_code == 200
 
 
-def test_a_connection_that_was_encrypted_with_another_key_proves_nothing(
+def test_a_connection_that_was_encrypted_with_another_key_authenticates_no_request(
     face: Face, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_in_the_database(monkeypatch)

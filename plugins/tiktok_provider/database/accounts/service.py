@@ -32,6 +32,7 @@ from tiktok_provider.database.session import change, transaction
 from tiktok_provider.database.tables import NonceRecord
 from tiktok_provider.database.threads import in_thread
 from tiktok_provider.exceptions import ConnectionUnreadableError, OAuthError, TikTokError, UnreachableError
+from tiktok_provider.security.encryption import Purpose, encrypt
 from tiktok_provider.security.masking import TOKEN_MASKS
 from tiktok_provider.security.redaction import redact
 from tiktok_provider.store.clock import utc_now
@@ -86,7 +87,7 @@ class AccountService:
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def look(self, conn_id: str) -> TokenState:
-        """Return where the current tokens are. No call to TikTok.
+        """Return the current tokens, the access token encrypted. No call to TikTok.
 
         Initial tokens in the user's Connection that were not seen before mean a new consent: they win.
 
@@ -98,7 +99,11 @@ class AccountService:
         :raises StoreBusyError: the database is locked.
         """
         account = await self._account(conn_id)
-        return _only_state(await self._change(lambda session: changes.look(session, account, self._clock())))
+        return _only_state(
+            await self._change(
+                self._with_token(account, lambda session: changes.look(session, account, self._clock()))
+            )
+        )
 
     async def refresh(self, conn_id: str, seen_generation: int) -> TokenState | Busy:
         """Get new tokens from TikTok, or return those that another caller got meanwhile.
@@ -110,7 +115,10 @@ class AccountService:
         """
         account = await self._account(conn_id)
         begun = await self._change(
-            lambda session: changes.begin_refresh(session, account, seen_generation, self._clock())
+            self._with_token(
+                account,
+                lambda session: changes.begin_refresh(session, account, seen_generation, self._clock()),
+            )
         )
         if isinstance(begun, Lease):
             return _state_or_busy(await self._to_the_end(self._refresh_with(account, begun)))
@@ -215,17 +223,19 @@ class AccountService:
             changes.fail(session, account, lease, error, self._clock())
             return error
 
-        return step
+        return self._with_token(account, step)
 
     async def _write(self, account: Account, lease: Lease, tokens: StoredTokens) -> changes.Outcome:
         """Write the tokens that a refresh has given."""
         # Takes a while, in which no transaction needs to be open.
         await in_thread(TOKEN_MASKS.mask, account.conn_id, tokens.access_token, tokens.refresh_token)
 
+        step = self._with_token(
+            account, lambda session: changes.write_refreshed(session, account, lease, tokens, self._clock())
+        )
+
         def write() -> changes.Outcome:
-            return change(
-                lambda session: changes.write_refreshed(session, account, lease, tokens, self._clock())
-            )
+            return change(step)
 
         return await self._patiently(account.conn_id, write)
 
@@ -245,6 +255,25 @@ class AccountService:
             reraise=True,
         )
         return await retrying(in_thread, write)
+
+    def _with_token(
+        self, account: Account, step: Callable[[Session], T]
+    ) -> Callable[[Session], T | changes.Outcome]:
+        """Let a step answer with the access token, encrypted for the readers of the user's Connection."""
+
+        def with_token(session: Session) -> T | changes.Outcome:
+            outcome = step(session)
+            if not isinstance(outcome, TokenState):
+                return outcome
+            # Airflow's sessions do not do so before a query.
+            session.flush()
+            try:
+                return _encrypted(account, outcome, read_tokens(session, account.conn_id, self._clock()))
+            except TikTokError as error:
+                # What the step has written is committed all the same.
+                return error
+
+        return with_token
 
     async def _revoke(self, account: Account) -> None:
         tokens = await in_thread(self._read_tokens, account)
@@ -280,6 +309,24 @@ class AccountService:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
+
+
+def _encrypted(account: Account, state: TokenState, tokens: StoredTokens | None) -> TokenState:
+    """Return the state with the access token; without it if the Connection holds none, or older tokens.
+
+    Newer ones have come from another process since the record was read, and are as good.
+    """
+    if tokens is None or tokens.generation < state.generation or not tokens.access_token:
+        return state
+    return replace(
+        state,
+        generation=tokens.generation,
+        access_expires_at=tokens.access_expires_at,
+        refresh_expires_at=tokens.refresh_expires_at,
+        open_id=tokens.open_id,
+        scope=tokens.scope,
+        encrypted_access_token=encrypt(account.client_secret, tokens.access_token, Purpose.ACCESS_TOKEN),
+    )
 
 
 def _report_waiting(conn_id: str, state: RetryCallState) -> None:

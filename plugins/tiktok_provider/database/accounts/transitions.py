@@ -35,7 +35,6 @@ from tiktok_provider.store.token_sets import (
     Disconnected,
     StoredTokens,
     TokenState,
-    tokens_conn_id,
 )
 
 STORE = "tiktok store"
@@ -301,7 +300,6 @@ def _answer(record: AccountRecord) -> TokenState | TikTokError:
         return not_connected(record.conn_id)
     return TokenState(
         conn_id=record.conn_id,
-        tokens_conn_id=tokens_conn_id(record.conn_id),
         generation=record.generation,
         access_expires_at=record.access_expires_at,
         refresh_expires_at=record.refresh_expires_at,

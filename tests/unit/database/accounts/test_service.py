@@ -44,7 +44,6 @@ def test_the_first_look_takes_the_initial_tokens_over(mia: Mia) -> None:
     state = run(mia.store().look("mia"))
     assert state == TokenState(
         conn_id="mia",
-        tokens_conn_id="mia.tokens",
         generation=1,
         access_expires_at=mia.clock.now + timedelta(days=1),
         refresh_expires_at=mia.clock.now + timedelta(days=365),
