@@ -18,6 +18,7 @@ from tiktok_provider import __version__
 from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver
 from tiktok_provider.exceptions import UnreachableError
 from tiktok_provider.store.address import ADDRESS_SOURCE, store_address, tls_context
+from tiktok_provider.store.connection import read_client_secret
 from tiktok_provider.store.errors import StoreUnreachableError, connection_not_found
 from tiktok_provider.store.requests import MOUNT, GetTokens, RefreshTokens, StoreRequest
 from tiktok_provider.store.signing import RequestNotAuthenticatedError, SignedRequest
