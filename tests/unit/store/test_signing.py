@@ -195,3 +195,7 @@ def test_every_claim_is_required(name: str) -> None:
 )
 def test_malformed_claims_are_refused(changes: dict[str, Any]) -> None:
     assert refusal(signed(changes)) == "malformed"
+
+
+def test_a_token_that_is_far_too_long_is_refused_whatever_it_says() -> None:
+    assert refusal(signed({"more": "x" * 20_000})) == "malformed"

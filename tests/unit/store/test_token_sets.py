@@ -98,6 +98,20 @@ def test_the_same_set_is_known_again_by_its_refresh_token_and_another_is_not() -
     assert lone.fingerprint != stored(refresh_token="", access_token="act.other").fingerprint
 
 
+def test_tokens_outlive_those_that_end_earlier_and_none_of_the_same_end() -> None:
+    tokens = stored(access_expires_at="2030-02-01T12:00:00Z")
+    assert tokens.outlives(None)
+    assert tokens.outlives(NOW + DAY - timedelta(microseconds=1))
+    assert not tokens.outlives(NOW + DAY)
+    assert not tokens.outlives(NOW + DAY + timedelta(microseconds=1))
+
+
+def test_the_generation_comes_with_the_tokens() -> None:
+    assert tokens_in("mia", stored().to_extra(7), NOW).generation == 7  # type: ignore[union-attr]
+    assert [stored(generation=value).generation for value in ("7", None, 1.5)] == [0, 0, 0]
+    assert stored().generation == 0
+
+
 def test_no_token_shows() -> None:
     shown = f"{stored()!r} {stored()} {answer()!r}"
     assert "act." not in shown
