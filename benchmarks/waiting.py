@@ -72,9 +72,9 @@ class Stage:
 
         :param given: for its standard input, as JSON.
         """
-        told = json.dumps(given).encode()
+        body = json.dumps(given).encode()
         done = subprocess.run(
-            [sys.executable, *command], env=self.env, input=told, capture_output=True, check=False
+            [sys.executable, *command], env=self.env, input=body, capture_output=True, check=False
         )
         if done.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr.decode()[-3000:]}")

@@ -110,13 +110,13 @@ class HandFed(TriggerRunnerSupervisor):
         return len(self.fired) >= self.events_wanted
 
     def heartbeat(self) -> None:
-        """There is no job to tell."""
+        """There is no job."""
 
     def clean_unused(self) -> None:
         """There are no rows to clean."""
 
     def emit_metrics(self) -> None:
-        """Nobody listens."""
+        """There are no metrics."""
 
 
 def workload(number: int, trigger: BaseTrigger) -> RunTrigger:

@@ -30,7 +30,7 @@ WINDOW, PER_WINDOW = 60.0, 30
 TITLE = "Two triggerers: database, posts, posts in each triggerer, polls, most polls within 60 s, answers 429, tries"
 
 
-def test_two_triggerers_and_the_workers_share_the_budget_of_an_account(
+def test_two_triggerers_and_the_workers_share_the_rate_limit_of_an_account(
     tmp_path: Path, note: Callable[..., None]
 ) -> None:
     dags, config = Path(__file__).parent / "dags", {"triggerer": {"capacity": str(CAPACITY)}}

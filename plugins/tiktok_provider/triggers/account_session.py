@@ -53,7 +53,7 @@ class AccountSession:
         self._hook = TikTokHook(tiktok_conn_id)
         self._breakers = breakers
         self._calls = StatusCalls(_now)
-        # First in, first out: whoever holds it waits for the rate limit and makes its call.
+        # First in, first out: the trigger that holds it waits for the rate limit and makes its call.
         self._turn = asyncio.Lock()
         self._queued = 0
         self._not_before = 0.0

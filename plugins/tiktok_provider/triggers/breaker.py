@@ -1,13 +1,13 @@
-"""The circuit breaker: while a host is down, nobody asks it but one probe now and then."""
+"""The circuit breaker: while a host is down, one probe now and then asks it, and no other call."""
 
 from dataclasses import dataclass
 
 # Failures in a row, of all accounts together.
 TRIPS_AFTER = 5
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 180.0
-# A probe that has not come back by then was cancelled with its task; another one may go.
+# A probe without an answer by then was cancelled with its task; another one may go.
 PROBE_PATIENCE = 60.0
-# Seconds after which the others look whether a probe has come back.
+# Seconds after which the others look whether a probe has its answer.
 LOOK_AGAIN = 1.0
 
 
@@ -15,9 +15,9 @@ LOOK_AGAIN = 1.0
 class Breaker:
     """The state of one host. It keeps no time: ``now`` is in seconds, of any one clock.
 
-    Closed, it lets all calls pass. After five failures in a row it opens: nobody calls for 5 seconds, then one
+    Closed, it lets all calls pass. After five failures in a row it opens: no call for 5 seconds, then one
     probe does. Each probe that fails doubles the pause, up to three minutes; any answer closes the breaker.
-    Callers add jitter to the pauses, so that they do not come back together.
+    Callers add jitter to the pauses, so that they do not call together.
     """
 
     failures: int = 0

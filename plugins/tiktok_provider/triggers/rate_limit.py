@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 # Calls are taken in advance, so that not each of them costs a request to the store.
 MOST_AT_ONCE = 5
-# Seconds in which they must be made, a little less than the store is told.
+# Seconds in which they must be made, a little less than is said to the store.
 WITHIN, MARGIN = 15.0, 1.0
 # Calls of a minute that the workers can always have.
 LEAVE = 3
@@ -49,7 +49,7 @@ class StatusCalls:
     async def pause(self, store: AsyncStore, queued: int = 1) -> float:
         """Return 0 if a call may be made now, else the seconds after which to ask again.
 
-        Whoever makes the call does so at once, and says it with ``use``.
+        The call must follow at once, and is counted by ``use``.
 
         :param queued: how many triggers want to call now, this one included.
         """

@@ -46,7 +46,7 @@ async def outcomes(*watches: Watch) -> list[Outcome]:
 async def polls(creator: Creator, number: int) -> None:
     """Let the others run until TikTok was asked so often; a minute at most."""
     async with asyncio.timeout(60):
-        while len(creator.calls(STATUS)) < number:  # noqa: ASYNC110  (the sandbox tells nobody)
+        while len(creator.calls(STATUS)) < number:  # noqa: ASYNC110  (the sandbox sends no word)
             await asyncio.sleep(0.1)
 
 
@@ -148,6 +148,21 @@ def test_a_host_that_is_down_is_asked_by_a_few_probes_only(
     assert 5 < len([at for at in status_times(creator) if down[0] <= at < down[1]]) < 15
 
 
+def test_an_account_whose_connection_cannot_be_read_tries_it_seldom_however_many_wait(
+    start_post: StartPost,
+    creator: Creator,
+    waits: Waits,
+    sessions: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    posts = [start_post() for _ in range(5)]
+    monkeypatch.delenv(f"AIRFLOW_CONN_{CONN_ID.upper()}")
+    waits.before = lambda _: creator.connect() if waits.passed > 100 else None
+    found = waits.run(outcomes(*map(watch, posts)))
+    assert [outcome.kind for outcome in found] == ["done"] * 5
+    assert 5 < sessions.count(f"open {CONN_ID}") < 25
+
+
 def test_a_call_that_was_not_made_as_the_host_went_down_meanwhile_is_there_when_it_is_up_again(
     start_post: StartPost, creator: Creator, waits: Waits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,7 +207,7 @@ def test_at_the_deadline_a_post_of_a_paused_account_waits_two_minutes_more_at_mo
     monkeypatch: pytest.MonkeyPatch,
     timeouts: tuple[int, int],
 ) -> None:
-    # The first one asks first, and is told to wait until after its deadline.
+    # The first one asks first, and has to wait until after its deadline.
     for module in ("account_session", "post_status"):
         monkeypatch.setattr(f"tiktok_provider.triggers.{module}.random", SimpleNamespace(uniform=min))
     creator.sandbox.add_fault("status", path=STATUS, status=429, headers={"Retry-After": "3000"}, times=None)

@@ -19,7 +19,7 @@ def probe_fails(breaker: Breaker, now: float) -> None:
     breaker.failed(now, probe=breaker.begin(now))
 
 
-def test_failures_of_one_call_or_another_stop_nobody() -> None:
+def test_failures_of_one_call_or_another_stop_no_call() -> None:
     breaker = Breaker()
     for _ in range(20):
         for _ in range(4):

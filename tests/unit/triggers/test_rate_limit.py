@@ -156,7 +156,7 @@ def test_calls_that_the_store_granted_before_it_went_away_count_too() -> None:
     assert desk.take() == pytest.approx(31)
 
 
-def test_a_store_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_answer_holds_no_trigger_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tiktok_provider.triggers.rate_limit.PATIENCE", 0.01)
 
     class Silent(AnsweringStore):

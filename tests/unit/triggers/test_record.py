@@ -78,7 +78,7 @@ def wait(publish_id: str, waits: Waits) -> Wait:
 
 
 def resolve(*, posted: bool) -> None:
-    """Settle the post as a person does, in another process."""
+    """Resolve the post as a person does, in another process."""
     resolving = PostService().resolve(CONN_ID, POST_KEY, posted=posted, actor="ann")
     with ThreadPoolExecutor(1) as elsewhere:
         elsewhere.submit(asyncio.run, resolving).result()

@@ -138,7 +138,7 @@ def on_error(
     """
     if not passes(error):
         if last is not None and last.status == Status.PUBLISH_COMPLETE:
-            # Only its id is missing, and nobody will tell it any more.
+            # Only its id is missing, and TikTok gives it no more.
             return at_deadline(watch, last)
         return Outcome(watch.publish_id, "refused", refusal=_as_refusal(error))
     if now >= watch.deadline:
