@@ -1,6 +1,7 @@
 """The store alone, served over HTTP as in Airflow's API server: `python -m tests.faults.store_server PORT SPEED`.
 
-SPEED is how much faster than real time the rate limits' clock goes. The environment has Airflow's configuration.
+SPEED is how much faster than real time the rate limits' clock goes; Airflow's configuration comes from the
+environment.
 """
 
 import sys

@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import json
 import random
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import pytest
+from airflow.models.log import Log
+from sqlalchemy import select
 
 from tiktok_provider.database.posts.transitions import ABANDONED
 from tiktok_provider.database.rate_limits import call_log
@@ -366,6 +369,37 @@ def test_a_cap_ends_when_the_oldest_post_no_longer_counts(desk: Desk) -> None:
     assert run(desk.store.close("mia", Cap.POSTS)).retry_in == 16 * 3600 - 1
     assert run(desk.store.close("anna", Cap.POSTS)).retry_in == 3600
     assert run(desk.store.close("zoe", Cap.POSTS, retry_in=90)).retry_in == 90
+
+
+def test_a_cap_that_is_named_although_all_our_posts_stop_counting_is_tried_again_after_a_minute(
+    desk: Desk,
+) -> None:
+    attempts(desk, [(24 - 30 / 3600, PostState.OUT, "p1")])
+    assert run(desk.store.close("mia", Cap.POSTS)).retry_in == 60
+
+
+def test_a_cap_that_is_named_again_ends_at_the_later_time(desk: Desk) -> None:
+    ends = [run(desk.store.close("mia", Cap.POSTS, retry_in=seconds)).retry_in for seconds in (90, 30, 120)]
+    assert ends == [90, 90, 120]
+
+
+@pytest.mark.parametrize(("posts", "users"), [(90, 120), (120, 90)])
+def test_an_account_that_two_caps_close_opens_with_the_later_one(desk: Desk, posts: int, users: int) -> None:
+    run(desk.store.close("mia", Cap.POSTS, retry_in=posts))
+    run(desk.store.close("mia", Cap.ACTIVE_USERS, retry_in=users))
+    assert desk.wait("task").retry_in == 120
+
+
+def test_the_audit_log_records_which_cap_has_closed_an_account(desk: Desk) -> None:
+    run(desk.store.close("mia", Cap.POSTS, retry_in=90))
+    with transaction() as session:
+        entry = session.scalars(select(Log)).one()
+    assert entry.event == "tiktok_account_closed"
+    assert json.loads(entry.extra or "") == {
+        "conn_id": "mia",
+        "cap": "posts",
+        "until": (START + timedelta(seconds=90)).isoformat(),
+    }
 
 
 def attempts(desk: Desk, ages: list[tuple[float, str, str | None]]) -> None:
