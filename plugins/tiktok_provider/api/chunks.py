@@ -27,7 +27,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkPlan:
-    """The plan that TikTok is told at init.
+    """The plan that init sends to TikTok.
 
     :param size: bytes of the file.
     :param chunk_size: bytes of each chunk but the last, which takes the remainder besides.

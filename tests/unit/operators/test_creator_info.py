@@ -45,7 +45,7 @@ def test_a_429_holds_back_the_other_tasks_of_the_account_too(creator: Creator) -
     assert creator.calls() == [CREATOR_INFO]
 
 
-def test_a_cap_is_told_and_not_waited_out(creator: Creator, task: Task) -> None:
+def test_a_cap_is_an_error_and_not_waited_out(creator: Creator, task: Task) -> None:
     creator.sandbox.add_fault("error", path=CREATOR_INFO, code="spam_risk_too_many_posts")
     with pytest.raises(ApiError, match="spam_risk_too_many_posts"):
         TikTokCreatorInfoOperator(task_id="ask").execute(task.context)

@@ -1,4 +1,4 @@
-"""What a person, another task or the clock does while a try is at it, or while a task is away from its worker."""
+"""What a person, another task or the clock does while a try publishes, or while a task is away from its worker."""
 
 import asyncio
 import time
@@ -45,7 +45,7 @@ def in_store(work: Coroutine[Any, Any, PostRecord]) -> None:
 
 
 def resolve(task: Task, *, posted: bool) -> None:
-    """Let a person settle the task's post."""
+    """Let a person resolve the task's post."""
     assert task.record
     in_store(PostService().resolve(CONN_ID, task.record.post_key, posted=posted, actor="anna"))
 
@@ -109,7 +109,7 @@ def at_each_piece(monkeypatch: pytest.MonkeyPatch) -> Callable[[Pieces], None]:
 
 
 @pytest.mark.usefixtures("creator")
-def test_another_tasks_deadline_asks_nobody_to_settle_what_is_still_being_uploaded(
+def test_another_tasks_deadline_leaves_alone_what_is_still_being_uploaded(
     creator: Creator, task: Task, six_pieces: Path, at_each_piece: Callable[[Pieces], None]
 ) -> None:
     at_each_piece(lambda _, number: record_outcome(task, PostState.UNCERTAIN) if number == 2 else None)
@@ -117,15 +117,15 @@ def test_another_tasks_deadline_asks_nobody_to_settle_what_is_still_being_upload
     assert len(creator.sandbox.feed()) == 1
 
 
-def test_a_person_who_settles_stops_a_try_that_is_still_at_it(
+def test_a_person_who_resolves_a_post_stops_a_try_that_is_still_uploading_it(
     creator: Creator, task: Task, six_pieces: Path, at_each_piece: Callable[[Pieces], None]
 ) -> None:
-    def settled(_: StoredPost, number: int) -> None:
+    def resolved(_: StoredPost, number: int) -> None:
         if number == 2:
             record_outcome(task, PostState.UNCERTAIN, by=task)
             resolve(task, posted=False)
 
-    at_each_piece(settled)
+    at_each_piece(resolved)
     with pytest.raises(PostTakenError):
         publish(six_pieces).execute(task.context)
     assert creator.sandbox.feed() == []
@@ -155,7 +155,7 @@ def test_a_store_that_is_away_before_the_last_byte_ends_the_try_and_is_no_fault_
     creator: Creator, task: Task, six_pieces: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(stored_post: StoredPost) -> None:
-        raise StoreUnreachableError(f"nobody answers for {stored_post.post_key}", maybe_processed=False)
+        raise StoreUnreachableError(f"no answer about {stored_post.post_key}", maybe_processed=False)
 
     with monkeypatch.context() as patch:
         patch.setattr(StoredPost, "verify_claim", away)
@@ -177,21 +177,21 @@ def test_the_own_deadline_makes_a_post_uncertain_although_its_lease_has_not_ende
 
 
 @pytest.mark.parametrize("heard", [PostState.OUT, PostState.UNCERTAIN])
-def test_who_has_sent_the_last_byte_succeeds_although_another_task_was_faster_to_settle(
+def test_a_try_that_has_sent_the_last_byte_succeeds_although_another_task_was_faster_to_record_an_outcome(
     creator: Creator, task: Task, clip: Path, monkeypatch: pytest.MonkeyPatch, heard: PostState
 ) -> None:
     send = Upload.send
 
-    def send_and_settle(upload: Upload, chunk: Any) -> None:
+    def send_and_record(upload: Upload, chunk: Any) -> None:
         send(upload, chunk)
         record_outcome(task, heard, by=task)
 
-    monkeypatch.setattr(Upload, "send", send_and_settle)
+    monkeypatch.setattr(Upload, "send", send_and_record)
     assert publish(clip).execute(task.context)["status"] == "PUBLISH_COMPLETE"
     assert len(creator.sandbox.feed()) == 1
 
 
-def test_bytes_that_tiktok_has_confirmed_are_not_missed_although_the_store_could_not_be_told(
+def test_bytes_that_tiktok_has_confirmed_are_not_missed_although_that_could_not_be_recorded(
     creator: Creator, task: Task, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = StoredPost.write
@@ -249,9 +249,9 @@ def test_a_pull_that_stood_still_before_its_init_is_stopped(
     assert state(task) == PostState.OUT
 
 
-@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("resolved", [False, True])
 def test_a_publish_id_that_comes_late_makes_an_uncertain_pull_certain(
-    creator: Creator, task: Task, media_url: str, monkeypatch: pytest.MonkeyPatch, settled: bool
+    creator: Creator, task: Task, media_url: str, monkeypatch: pytest.MonkeyPatch, resolved: bool
 ) -> None:
     """TikTok has taken longer to answer init than the lease lasts, and another task has come for the same post."""
     other, run = replace(task, task_id="other"), TikTokHook.run
@@ -263,7 +263,7 @@ def test_a_publish_id_that_comes_late_makes_an_uncertain_pull_certain(
             pass_in_the_record(lease_until=ago(seconds=1))
             with pytest.raises(UncertainPostError):
                 pull(media_url, post_key="pull").execute(other.context)
-            if settled:
+            if resolved:
                 in_store(PostService().resolve(CONN_ID, "pull", posted=False, actor="anna"))
         return answer
 
@@ -388,7 +388,7 @@ def test_what_a_proxy_says_to_a_chunk_is_worth_another_try(
     assert (len(creator.calls(INIT)), len(creator.sandbox.feed())) == (1, 1)
 
 
-def test_the_question_of_another_task_whose_deadline_has_come_says_nothing_of_settling(
+def test_the_question_of_another_task_whose_deadline_has_come_asks_no_person(
     creator: Creator, task: Task, clip: Path
 ) -> None:
     creator.sandbox.set_switches(processing_seconds=600)

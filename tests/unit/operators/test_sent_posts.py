@@ -84,7 +84,7 @@ def test_a_post_that_is_not_at_tiktok_needs_its_file(creator: Creator, task: Tas
         publish(video).execute(task.next_try().context)
 
 
-def test_a_refusal_after_a_last_chunk_that_may_have_arrived_starts_nothing_anew(
+def test_a_refusal_after_a_last_chunk_that_may_have_arrived_starts_no_new_attempt(
     creator: Creator, task: Task, clip: Path
 ) -> None:
     size = clip.stat().st_size
@@ -121,7 +121,9 @@ def test_a_chunk_that_comes_too_early_for_tiktok_is_sent_again_in_the_same_try(
     assert creator.sandbox.now() - before >= 25
 
 
-def test_what_somebody_knows_better_than_the_wait_counts(creator: Creator, task: Task, clip: Path) -> None:
+def test_what_another_task_knows_better_than_the_wait_counts(
+    creator: Creator, task: Task, clip: Path
+) -> None:
     deferred(creator, task, clip)
     record = task.record
     assert record
@@ -133,7 +135,7 @@ def test_what_somebody_knows_better_than_the_wait_counts(creator: Creator, task:
     assert (result["post_ids"], result["reused"]) == (["7"], True)
 
 
-def test_who_waits_for_an_attempt_that_failed_goes_on_with_the_one_after_it(
+def test_a_wait_for_an_attempt_that_failed_goes_on_with_the_one_after_it(
     creator: Creator, task: Task, clip: Path
 ) -> None:
     deferred(creator, task, clip)
@@ -221,7 +223,7 @@ def failed(publish_id: str) -> dict[str, Any]:
     }
 
 
-def test_a_post_that_nobody_waited_for_and_that_has_failed_can_be_tried_again(
+def test_a_post_that_no_task_waited_for_and_that_has_failed_can_be_tried_again(
     creator: Creator, task: Task, clip: Path
 ) -> None:
     first = publish(clip, wait=False).execute(task.context)
@@ -236,7 +238,7 @@ def test_a_post_that_nobody_waited_for_and_that_has_failed_can_be_tried_again(
     assert (again["reused"], again["publish_id"] != first["publish_id"]) == (False, True)
 
 
-def test_a_post_that_nobody_waits_for_is_returned_as_it_is_while_tiktok_works(
+def test_a_post_that_no_task_waits_for_is_returned_as_it_is_while_tiktok_works(
     creator: Creator, task: Task, clip: Path
 ) -> None:
     creator.sandbox.set_switches(processing_seconds=600)
@@ -333,14 +335,14 @@ def vanish(file: Path) -> None:
 @pytest.mark.parametrize(
     ("at_piece", "happens", "said"),
     [
-        pytest.param(3, render_again, "has changed since it was checked", id="written anew"),
+        pytest.param(3, render_again, "has changed since it was checked", id="written again"),
         pytest.param(
             2, lambda file: os.truncate(file, 2_500_000), "has changed while it was sent", id="shorter"
         ),
         pytest.param(2, vanish, "does not exist", id="gone"),
     ],
 )
-def test_a_file_that_changes_while_its_only_chunk_is_sent_is_not_published_and_can_be_sent_anew(
+def test_a_file_that_changes_while_its_only_chunk_is_sent_is_not_published_and_can_be_sent_again(
     creator: Creator,
     task: Task,
     six_megabytes: Path,
@@ -371,7 +373,7 @@ def test_a_wait_goes_on_with_its_own_post_although_templates_say_otherwise_by_no
     assert (result["post_key"], result["post_ids"]) == ("spring", ["7"])
 
 
-def test_a_question_that_is_refused_settles_nothing_and_asks_nobody_to(
+def test_a_question_that_is_refused_says_nothing_of_the_post_and_asks_no_person(
     creator: Creator, task: Task, clip: Path
 ) -> None:
     publish_id = deferred(creator, task, clip)["publish_id"]

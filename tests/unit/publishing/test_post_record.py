@@ -27,7 +27,7 @@ AWAY = [
     StoreBusyError("locked"),
     StoreNotReadyError("no tables"),
     StoreAnswerError("a proxy answers in its place"),
-    StoreUnreachableError("nobody answers", maybe_processed=True),
+    StoreUnreachableError("no answer", maybe_processed=True),
     RequestNotAuthenticatedError(
         "the API server cannot read the Connection for a moment", reason="signature"
     ),
@@ -54,8 +54,8 @@ def shaky(creator: Creator) -> Iterator[Shaky]:  # noqa: ARG001  (it defines the
         yield Shaky(store)
 
 
-def ledger(store: Any, task: str = "a task") -> tuple[StoredPost, list[float]]:
-    """Return a ledger with a claim, and how long it slept."""
+def claimed(store: Any, task: str = "a task") -> tuple[StoredPost, list[float]]:
+    """Return a stored post with a claim, and how long it slept."""
     slept: list[float] = []
     claim = claim_of(task, source="url")
     opened = StoredPost(store, "sku-42", claim.claimant, sleep=slept.append)
@@ -64,26 +64,26 @@ def ledger(store: Any, task: str = "a task") -> tuple[StoredPost, list[float]]:
 
 
 def test_what_became_of_init_is_written_although_the_store_is_away_for_a_while(shaky: Shaky) -> None:
-    book, slept = ledger(shaky)
+    stored_post, slept = claimed(shaky)
     shaky.faults = list(AWAY)
-    assert book.write_patiently(INTEND).state == PostState.INTENDED
-    assert (len(slept), book.record.attempt) == (len(AWAY), 1)
+    assert stored_post.write_patiently(INTEND).state == PostState.INTENDED
+    assert (len(slept), stored_post.record.attempt) == (len(AWAY), 1)
 
 
-def test_who_was_overtaken_is_not_patient(shaky: Shaky) -> None:
-    book, slept = ledger(shaky)
-    later = replace(book.claimant, try_number=2, try_id="y")
+def test_a_try_that_was_overtaken_is_not_patient(shaky: Shaky) -> None:
+    stored_post, slept = claimed(shaky)
+    later = replace(stored_post.claimant, try_number=2, try_id="y")
     StoredPost(shaky, "sku-42", later).claim(replace(claim_of("a task", source="url"), claimant=later))  # type: ignore[arg-type]
     with pytest.raises(PostTakenError):
-        book.write_patiently(INTEND)
+        stored_post.write_patiently(INTEND)
     assert slept == []
 
 
 @pytest.mark.parametrize("fault", AWAY)
 def test_a_lease_that_cannot_be_given_back_is_no_error(shaky: Shaky, fault: TikTokError) -> None:
-    book, _ = ledger(shaky)
+    stored_post, _ = claimed(shaky)
     shaky.faults = [fault]
-    book.release()
+    stored_post.release()
     assert not shaky.faults
 
 
@@ -96,33 +96,33 @@ def test_a_store_that_hangs_is_not_asked_at_each_megabyte() -> None:
         def run(self, operation: Any) -> Any:  # noqa: ARG002
             asked.append(now[0])
             now[0] += 44.0
-            raise StoreUnreachableError("nobody answers", maybe_processed=False)
+            raise StoreUnreachableError("no answer", maybe_processed=False)
 
-    book = StoredPost(Hanging(), "sku-42", claim_of("a task").claimant, clock=lambda: now[0])  # type: ignore[arg-type]
-    book._record = SimpleNamespace(generation=1)  # type: ignore[assignment]
+    stored_post = StoredPost(Hanging(), "sku-42", claim_of("a task").claimant, clock=lambda: now[0])  # type: ignore[arg-type]
+    stored_post._record = SimpleNamespace(generation=1)  # type: ignore[assignment]
     for _ in range(450):
         now[0] += 0.1
-        book.renew_if_due()
+        stored_post.renew_if_due()
     assert len(asked) == 2, "45 s of sending, renewed every 20 s"
 
 
-def test_what_cannot_be_undone_is_done_only_by_who_holds_the_post(shaky: Shaky) -> None:
-    book, _ = ledger(shaky)
-    book.verify_claim()
-    later = replace(book.claimant, try_number=2, try_id="y")
+def test_what_cannot_be_undone_is_done_only_with_the_claim(shaky: Shaky) -> None:
+    stored_post, _ = claimed(shaky)
+    stored_post.verify_claim()
+    later = replace(stored_post.claimant, try_number=2, try_id="y")
     StoredPost(shaky, "sku-42", later).claim(replace(claim_of("a task", source="url"), claimant=later))  # type: ignore[arg-type]
     # As if this process had stood still.
-    book._confirmed_at -= RENEW_EVERY.total_seconds()
+    stored_post._confirmed_at -= RENEW_EVERY.total_seconds()
     with pytest.raises(PostTakenError):
-        book.verify_claim()
+        stored_post.verify_claim()
 
 
 def test_an_answer_of_the_store_that_was_long_on_its_way_holds_nothing(shaky: Shaky) -> None:
     """As when this process has stood still after the store had written, and before it heard so."""
     now, asked = [0.0], list[Any]()
     claimant = claim_of("a task", source="url").claimant
-    book = StoredPost(shaky, "sku-42", claimant, clock=lambda: now[0])  # type: ignore[arg-type]
-    book.claim(claim_of("a task", source="url"))
+    stored_post = StoredPost(shaky, "sku-42", claimant, clock=lambda: now[0])  # type: ignore[arg-type]
+    stored_post.claim(claim_of("a task", source="url"))
     run = shaky.run
 
     def slow(operation: Any) -> Any:
@@ -132,21 +132,21 @@ def test_an_answer_of_the_store_that_was_long_on_its_way_holds_nothing(shaky: Sh
         return answer
 
     shaky.run = slow  # type: ignore[method-assign]
-    book.write(INTEND)
-    book.verify_claim()
+    stored_post.write(INTEND)
+    stored_post.verify_claim()
     assert len(asked) == 3, "the intent, a renewal that was slow as well, and one that was not"
 
 
 def test_a_store_whose_word_is_always_old_lets_nothing_leave(shaky: Shaky) -> None:
     now, run = [0.0], shaky.run
-    book = StoredPost(shaky, "sku-42", claim_of("a task").claimant, clock=lambda: now[0])  # type: ignore[arg-type]
-    book.claim(claim_of("a task", source="url"))
+    stored_post = StoredPost(shaky, "sku-42", claim_of("a task").claimant, clock=lambda: now[0])  # type: ignore[arg-type]
+    stored_post.claim(claim_of("a task", source="url"))
 
     def slow(operation: Any) -> Any:
         now[0] += 25.0
         return run(operation)
 
     shaky.run = slow  # type: ignore[method-assign]
-    book.write(INTEND)
+    stored_post.write(INTEND)
     with pytest.raises(StoreBusyError, match="Nothing was sent"):
-        book.verify_claim()
+        stored_post.verify_claim()

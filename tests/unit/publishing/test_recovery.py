@@ -71,7 +71,7 @@ def test_a_caption_that_was_mended_before_the_last_byte_goes_out_as_mended() -> 
     assert next_step(record(PostState.FINISHING, "file", ALIVE), FILE, OTHER_CAPTION, NOW) == Next.RESEND_LAST
 
 
-def test_what_differs_is_told_in_words() -> None:
+def test_what_differs_is_said_in_words() -> None:
     found = record(PostState.OUT)
     assert differences(found, FILE, CAPTION) == []
     assert differences(found, None, CAPTION) == [], "media that are gone cannot differ"

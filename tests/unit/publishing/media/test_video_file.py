@@ -324,7 +324,7 @@ def test_pieces_are_exactly_the_range_asked_for(
 @pytest.mark.usefixtures("storage")
 @pytest.mark.parametrize("place", ["{directory}/a.bin", "s3://media@bucket/a.bin"])
 @pytest.mark.parametrize(("left", "first"), [(50, 0), (50, 50), (50, 60), (0, 0)])
-def test_a_file_that_gets_shorter_is_told_and_never_cut_silently(
+def test_a_file_that_gets_shorter_is_an_error_and_never_cut_silently(
     tmp_path: pathlib.Path, place: str, left: int, first: int
 ) -> None:
     path = tmp_path / "a.bin"
@@ -383,9 +383,9 @@ def test_a_location_is_printed_without_what_could_be_secret(place: str, printed:
 
 
 def test_a_password_in_a_location_is_refused_and_not_repeated() -> None:
-    told = message(lambda: VideoFile("s3://user:fake-password@bucket/a.mp4"))
-    assert "s3://bucket/a.mp4 carries a password" in told
-    assert "fake-password" not in told
+    said = message(lambda: VideoFile("s3://user:fake-password@bucket/a.mp4"))
+    assert "s3://bucket/a.mp4 carries a password" in said
+    assert "fake-password" not in said
 
 
 @pytest.mark.parametrize("place", ["", "  "])
@@ -393,9 +393,9 @@ def test_an_empty_location_is_refused(place: str) -> None:
     assert "location is empty" in message(lambda: VideoFile(place))
 
 
-def test_object_storage_that_airflow_does_not_know_is_told() -> None:
-    told = message(lambda: VideoFile("nowhere://bucket/a.mp4").facts)
-    assert "cannot be opened: Unsupported filesystem: 'nowhere'" in told
+def test_object_storage_that_airflow_does_not_know_is_an_error() -> None:
+    said = message(lambda: VideoFile("nowhere://bucket/a.mp4").facts)
+    assert "cannot be opened: Unsupported filesystem: 'nowhere'" in said
 
 
 @pytest.mark.usefixtures("storage")
@@ -412,7 +412,7 @@ def test_object_storage_that_airflow_does_not_know_is_told() -> None:
         ("sound.mp4", "has no readable video track"),
     ],
 )
-def test_what_is_no_video_is_told_by_name(tmp_path: pathlib.Path, base: str, name: str, what: str) -> None:
+def test_what_is_no_video_is_named(tmp_path: pathlib.Path, base: str, name: str, what: str) -> None:
     (tmp_path / "directory.mp4").mkdir()
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "notes.txt").write_text("Not a video.\n" * 100)
@@ -420,12 +420,12 @@ def test_what_is_no_video_is_told_by_name(tmp_path: pathlib.Path, base: str, nam
     (tmp_path / "damaged.mp4").write_bytes(without_index(good)[0])
     (tmp_path / "cut.mp4").write_bytes(good[: good.index(b"moov") + 100])
     sound_only(tmp_path / "sound.mp4")
-    told = message(lambda: VideoFile(f"{base.format(directory=tmp_path)}/{name}").facts)
-    assert what in told
-    assert name in told
+    said = message(lambda: VideoFile(f"{base.format(directory=tmp_path)}/{name}").facts)
+    assert what in said
+    assert name in said
 
 
-def test_a_codec_that_nobody_knows_is_told(tmp_path: pathlib.Path) -> None:
+def test_an_unknown_codec_is_an_error(tmp_path: pathlib.Path) -> None:
     path = clip(tmp_path / "odd.mp4")
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
     assert message(lambda: VideoFile(path).facts).endswith("has no readable video track")
@@ -451,7 +451,7 @@ def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: pathlib.Path) -> Non
     assert "is not a regular file" in message(lambda: VideoFile(tmp_path / "pipe.mp4").facts)
 
 
-def test_a_file_that_may_not_be_read_is_told(storage: Storage) -> None:
+def test_a_file_that_may_not_be_read_is_an_error(storage: Storage) -> None:
     storage.error = PermissionError("Forbidden")
     assert "permission denied" in message(lambda: VideoFile("s3://media@bucket/a.mp4").facts)
 
