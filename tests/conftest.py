@@ -10,18 +10,15 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A worker of pytest-xdist has the folder of the process that started it, which looks after it.
-IS_MAIN_PROCESS = "PYTEST_XDIST_WORKER" not in os.environ
 AIRFLOW_HOME_PREFIX = "airflow-home-"
 REMOVED_AT_EXIT = (AIRFLOW_HOME_PREFIX, "pymp-")
 
-if IS_MAIN_PROCESS:
-    # pytest's own folders stay where they always are, and for failed tests they are kept.
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
-    # All else that is temporary goes to one folder, those of child processes included: nothing of it may be left.
-    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="tiktok-tests-")
-    # At the very end: multiprocessing removes a folder of its own in there, with priority -100.
-    Finalize(None, shutil.rmtree, (tempfile.tempdir,), {"ignore_errors": True}, exitpriority=-200)
+# pytest's own folders stay where they always are, and for failed tests they are kept.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+# All else that is temporary goes to one folder, those of child processes included: nothing of it may be left.
+os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="tiktok-tests-")
+# At the very end: multiprocessing removes a folder of its own in there, with priority -100.
+Finalize(None, shutil.rmtree, (tempfile.tempdir,), {"ignore_errors": True}, exitpriority=-200)
 
 # Before anything imports Airflow: tests neither read nor write the Airflow of whoever runs them.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix=AIRFLOW_HOME_PREFIX)
@@ -40,8 +37,6 @@ _LEFT_OVER = pytest.StashKey[list[str]]()
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Let the run fail if a test, or a process that it started, has left something in the temporary folder."""
-    if not IS_MAIN_PROCESS:
-        return
     names = [path.name for path in Path(tempfile.gettempdir()).iterdir()]
     names = sorted(name for name in names if not name.startswith(REMOVED_AT_EXIT))
     session.config.stash[_LEFT_OVER] = names
