@@ -40,7 +40,7 @@ tests_with_airflow_ended() {
 }
 
 # pytest's own last line, whatever Python says after it while it ends.
-closing_line() { grep -E '^=+ .* in [0-9.]+s' "$1" | tail -n 1; }
+closing_line() { grep -E '^=+ .* in [0-9.]+s' "$1" | tail -n 1 || true; }
 
 if [ $# -eq 0 ]; then
     "$PYTHON" -m pytest tests/integration tests/faults >"$scratch/airflow" 2>&1 &
