@@ -1,10 +1,10 @@
 """Keep the TikTok accounts alive: every day refresh what must be, and say which ones need a person.
 
 The accounts are the connection ids in the Airflow Variable `tiktok_accounts`, a JSON list; without it
-`tiktok_default`. A worker proves to the store that it can read a connection, so it can ask for those that it knows
+`tiktok_default`. A worker can ask the store only for connections that it can read,
 and for no list of all.
 
-`check_accounts` fails with the names of accounts that could not be checked, and of all others that need somebody.
+`check_accounts` fails with the names of accounts that could not be checked, and of all others that need a person.
 `warn_of_ends` succeeds when an account ends within 30 days and is skipped otherwise; `name_the_dead` fails with the
 names of accounts that must be connected again. Put your notifiers on all three.
 """
@@ -39,7 +39,7 @@ with DAG("tiktok_account_health", schedule="@daily", catchup=False, doc_md=__doc
 
     @task
     def name_the_dead(accounts: list[dict[str, Any]]) -> None:
-        """MarkFailed if a person is needed; a retry would not help."""
+        """Fail if a person is needed; a retry would not help."""
         if dead := [Health(**account) for account in accounts if account["state"] == "dead"]:
             raise AirflowFailException(describe(dead))
 

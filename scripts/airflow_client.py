@@ -26,7 +26,7 @@ class ServerError(AirflowError):
 
 
 class DatabaseLockedError(ServerError):
-    """Somebody else was writing to SQLite; nothing was changed."""
+    """Another process was writing to SQLite; nothing was changed."""
 
 
 @dataclass(frozen=True)

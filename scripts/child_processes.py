@@ -15,7 +15,7 @@ import psutil  # type: ignore[import-untyped]
 
 PIPE = subprocess.PIPE
 PR_SET_PDEATHSIG = 1
-# Whoever was killed and is still there after so many seconds waits for a device that does not answer.
+# A killed process that is still there after so many seconds waits for a device that does not answer.
 KILL_SECONDS = 30.0
 
 
@@ -66,6 +66,9 @@ def stop(processes: Iterable[subprocess.Popen[bytes]], *, grace: float = 5.0) ->
             for process in members:
                 _signal(process, signal.SIGKILL)
             time.sleep(0.05)
+        for leader in leaders:
+            # One that ended while it was looked for still waits for its parent to take notice.
+            leader.poll()
 
 
 def _ask_to_end(leaders: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:

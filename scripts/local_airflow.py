@@ -46,8 +46,8 @@ class LocalAirflow(AirflowClient):
         by the next run. Only one Airflow may run on it.
     :param dag_folders: where the DAGs are.
     :param config: more options, by section and name.
-    :param port: wanted for the API server. Default: 8080; another one is taken if this is in use.
-    :param say: is told what is going on, for a person who waits.
+    :param port: wanted for the API server. Default: 8080; if it is in use, another one.
+    :param say: gets what is going on, for a person who waits.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ def airflow_environment(home: Path, dag_folders: Sequence[Path], port: int, conf
 
 
 def default_config(home: Path, dag_folders: Sequence[Path], port: int) -> dict[str, dict[str, str]]:
-    """Return the options of a small, quick Airflow that serves nobody but this machine."""
+    """Return the options of a small, quick Airflow that serves this machine only."""
     bundles = [
         {
             "name": f"dags-{number}",
@@ -229,7 +229,7 @@ def default_config(home: Path, dag_folders: Sequence[Path], port: int) -> dict[s
         "scheduler": {
             "scheduler_heartbeat_sec": "1",
             "scheduler_idle_sleep_time": "0.5",
-            # What runs here is what somebody starts, and nothing beside it.
+            # Only what is triggered runs here.
             "use_job_schedule": "False",
         },
         "usage_data_collection": {"enabled": "False"},

@@ -57,7 +57,7 @@ def local_sandbox(folder: Path, log: Path, port: int = 9080) -> Iterator[LocalSa
 
     :param folder: where a temporary folder for the uploaded media is made.
     :param log: file for its output.
-    :param port: wanted; another one is taken if this is in use. Default 9080.
+    :param port: wanted; if it is in use, another one. Default: 9080.
     """
     log.unlink(missing_ok=True)
     with ExitStack() as cleanup:

@@ -1,4 +1,4 @@
-"""Writes tables of docs/kill-sweep.md from what runs of the sweep have printed; of kinds not played they stay.
+"""Writes tables of docs/evidence/kill-sweep.md from what runs of the sweep have printed; the others stay.
 
 bash scripts/reliability.sh -k test_one_post | tee sweep.log
 python scripts/write_kill_sweep_docs.py sweep.log
@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, Self
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "kill-sweep.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "evidence" / "kill-sweep.md"
 POINTS = ("before forwarding", "in mid-body", "after forwarding", "after answering")
 _SUMMARY_HEAD = (
     "| what happens | published | cells | one post, task succeeded"
@@ -57,16 +57,16 @@ class Cell:
 
     @property
     def is_uncertain(self) -> bool:
-        """Whether nobody could know, and the task has failed with that word."""
+        """Whether no call could tell, and the task has failed with that word."""
         return self.state == "failed" and self.record in ("uncertain", "finishing")
 
     def shown(self) -> str:
         """Return what the table of all cells says."""
-        # Whoever wakes up may get TikTok's answer to init after all.
+        # A process that wakes up may get TikTok's answer to init after all.
         found = " until the answer came" if self.record == "finishing" else ""
-        doubt = [f"uncertain{found}"] if self.is_uncertain else []
+        uncertain = [f"uncertain{found}"] if self.is_uncertain else []
         inits = [f"{self.inits} inits"] if self.inits != 1 else []
-        return ", ".join([str(self.posts), *doubt, *inits])
+        return ", ".join([str(self.posts), *uncertain, *inits])
 
 
 def cells_in(output: str) -> list[Cell]:
@@ -97,12 +97,14 @@ def _kind_of_row(row: str) -> Kind:
 
 
 def _summary(kind: Kind, cells: list[Cell]) -> str:
-    doubtful = [cell.posts for cell in cells if cell.is_uncertain]
+    uncertain = [cell.posts for cell in cells if cell.is_uncertain]
     done = sum((cell.posts, cell.state, cell.record) == (1, "success", "out") for cell in cells)
-    doubts = f"{doubtful.count(1)} / {doubtful.count(0)}"
+    uncertain_posts = f"{uncertain.count(1)} / {uncertain.count(0)}"
     second = sum(cell.inits > 1 for cell in cells)
     most = max(cell.tries for cell in cells)
-    return f"| {kind.blow} | {kind.published} | {len(cells)} | {done} | {doubts} | {second} | {most} |"
+    return (
+        f"| {kind.blow} | {kind.published} | {len(cells)} | {done} | {uncertain_posts} | {second} | {most} |"
+    )
 
 
 def _table(kind: Kind, cells: list[Cell]) -> str:

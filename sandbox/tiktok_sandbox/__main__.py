@@ -73,7 +73,7 @@ def main() -> None:
         host=options.host, port=options.port, seed=options.seed, storage=options.storage, switches=switches
     ) as served:
         demo = _demo(served, options.redirect_uri) if options.demo else {}
-        # The socket listens already, so that whoever reads this line can call at once.
+        # The socket listens already, so that a reader of this line can call at once.
         print(json.dumps({"url": served.url, **demo}), flush=True)
         served.run()
 

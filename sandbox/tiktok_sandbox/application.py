@@ -14,7 +14,7 @@ from tiktok_sandbox.control import control_routes
 from tiktok_sandbox.control_posts import control_post_routes
 from tiktok_sandbox.display import display_routes
 from tiktok_sandbox.envelope import failure
-from tiktok_sandbox.lifecycle import settle
+from tiktok_sandbox.lifecycle import catch_up
 from tiktok_sandbox.middleware import CLIENT_GONE, CallMiddleware
 from tiktok_sandbox.oauth import oauth_routes
 from tiktok_sandbox.page import page_routes
@@ -26,7 +26,7 @@ from tiktok_sandbox.state import SandboxState
 from tiktok_sandbox.status import status_routes
 from tiktok_sandbox.uploads import upload_routes
 
-# How often webhooks are looked after while nobody calls.
+# How often webhooks are looked after while no call comes.
 _TICK_SECONDS = 0.25
 
 
@@ -50,7 +50,7 @@ def create_application(state: SandboxState) -> ASGIApp:
         lifespan=lambda _: _ticking(state),
         exception_handlers={ClientDisconnect: _client_gone, Exception: _internal_error},
     )
-    # TikTok redirects nobody: a path without its slash is another path.
+    # TikTok does not redirect: a path without its slash is another path.
     application.router.redirect_slashes = False
     return CallMiddleware(application, state)
 
@@ -68,10 +68,10 @@ async def _ticking(state: SandboxState) -> AsyncIterator[None]:
 
 
 async def _tick(state: SandboxState) -> None:
-    """Only webhooks need this: all else is brought up to date when somebody asks."""
+    """Only webhooks need this: all else is brought up to date by the next call."""
     while True:
         await asyncio.sleep(_TICK_SECONDS)
-        await settle(state)
+        await catch_up(state)
         await state.webhooks.tick()
 
 

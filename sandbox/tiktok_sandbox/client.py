@@ -49,7 +49,7 @@ class Account:
 
 @dataclasses.dataclass(frozen=True)
 class Tokens:
-    """A token set of one creator and app; lifetimes in seconds, `*_at` as ISO 8601 in UTC."""
+    """The tokens of one creator and app; lifetimes in seconds, `*_at` as ISO 8601 in UTC."""
 
     access_token: str
     refresh_token: str
@@ -95,7 +95,7 @@ class Sandbox:
         return _record(Account, self._call("PATCH", f"/sandbox/accounts/{open_id}", fields))
 
     def issue_tokens(self, app: App, account: Account, **fields: object) -> Tokens:
-        """Give the app a token set of the creator, without the consent page.
+        """Give the app tokens of the creator, without the consent page.
 
         `fields`: `scope` (comma-separated), `expires_in` and `refresh_expires_in` (seconds, may be negative).
         """
@@ -177,7 +177,7 @@ class Sandbox:
         return cast(list[Json], self._call("GET", "/sandbox/requests", query={"path": path}))
 
     def reset(self, seed: int | None = None) -> None:
-        """Forget everything and set all switches back; `seed` starts the sandbox's dice anew."""
+        """Forget everything and set all switches back; `seed` starts the sandbox's dice again."""
         self._call("POST", "/sandbox/reset", {} if seed is None else {"seed": seed})
 
     def _call(self, method: str, path: str, body: object = None, query: dict[str, str] | None = None) -> Any:

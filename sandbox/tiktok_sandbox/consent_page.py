@@ -9,7 +9,7 @@ from tiktok_sandbox.state import SandboxState
 
 
 def error_page(parameter: str) -> Response:
-    """TikTok names the bad parameter and redirects nobody."""
+    """TikTok names the bad parameter and does not redirect."""
     text = f"""<!doctype html><html lang="en"><title>Something went wrong</title>
 <h1>Something went wrong</h1>
 <p>We couldn't log in with TikTok. This may be due to specific app settings.</p>

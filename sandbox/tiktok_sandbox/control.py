@@ -18,7 +18,7 @@ from tiktok_sandbox.granting import (
     remove_authorization,
     token_body,
 )
-from tiktok_sandbox.lifecycle import let_work_finish, settle
+from tiktok_sandbox.lifecycle import catch_up, let_work_finish
 from tiktok_sandbox.records import Account, App, RefreshToken
 from tiktok_sandbox.registering import change_account, new_account, new_app
 from tiktok_sandbox.state import SandboxState
@@ -35,7 +35,7 @@ class NotFoundError(LookupError):
 
 
 def control_route(state: SandboxState, method: str, path: str, handler: Handler) -> Route:
-    """JSON in, JSON out; what a field error or a wrong name says comes back as `error`."""
+    """JSON in, JSON out; what a field error or a wrong name says is returned as `error`."""
 
     async def serve(request: Request) -> Response:
         try:
@@ -193,7 +193,7 @@ async def _set_clock(state: SandboxState, request: Request, body: Body) -> objec
         # What has begun before the jump is over after it, however short the real time between was.
         await let_work_finish(state, PATIENCE_SECONDS)
         state.clock.advance(order.advance)
-        await settle(state)
+        await catch_up(state)
         await state.webhooks.tick()
         await all_sent(state, PATIENCE_SECONDS)
     return await _clock(state, request, {})

@@ -74,7 +74,7 @@ def issue(
     expires_in: float = ACCESS_SECONDS,
     refresh_expires_in: float = REFRESH_SECONDS,
 ) -> RefreshToken:
-    """The first token set of a consent; lifetimes in seconds, negative for already expired ones."""
+    """The initial tokens of a consent; lifetimes in seconds, negative for already expired ones."""
     refresh_expires_at = state.clock.now() + refresh_expires_in
     open_id = state.open_id_for(app, account)
     return _token_set(state, Authorization(app, account, open_id, scope, refresh_expires_at), expires_in)

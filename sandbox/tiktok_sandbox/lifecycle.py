@@ -1,6 +1,6 @@
 """What becomes of a publish: transferred, checked, posted or delivered, reviewed, public; or failed.
 
-Nothing here waits for time to pass. `settle` brings everything up to the sandbox's clock and is called before
+Nothing here waits for time to pass. `catch_up` brings everything up to the sandbox's clock and is called before
 anybody looks; it also waits for a media check whose result is due.
 """
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 _MAX_PULL_BYTES = 4 * 2**30
 
 
-async def settle(state: SandboxState) -> None:
+async def catch_up(state: SandboxState) -> None:
     """Let everything happen that is due by now."""
     now = state.clock.now()
     for publish in list(state.publishes.values()):
@@ -41,7 +41,7 @@ async def _settle_publish(state: SandboxState, publish: Publish, now: float) -> 
 
 
 def _settle_pull(state: SandboxState, publish: Publish, now: float) -> None:
-    """The bytes come as fast as they can; that they come slowly is told by the sandbox's clock."""
+    """The bytes come as fast as they can; that they come slowly shows on the sandbox's clock."""
     deadline = publish.created_at + PULL_SECONDS
     if publish.pulled_at is not None:
         took = publish.downloaded_bytes / publish.pull_rate if publish.pull_rate else 0
@@ -88,11 +88,9 @@ def add_post(state: SandboxState, publish: Publish, privacy_level: str, at: floa
 
 def _free_moment(state: SandboxState, publish: Publish, at: float) -> float:
     """`at`, or the next millisecond without a post of this creator: they are the cursor of the video list."""
-    taken = {
-        round(post.posted_at * 1000) for other, post in state.posts() if other.account is publish.account
-    }
+    used = {round(post.posted_at * 1000) for other, post in state.posts() if other.account is publish.account}
     moment = round(at * 1000)
-    while moment in taken:
+    while moment in used:
         moment += 1
     return moment / 1000
 
@@ -182,11 +180,11 @@ async def _pull_one(state: SandboxState, publish: Publish, url: str) -> MediaFil
 
 
 async def let_work_finish(state: SandboxState, seconds: float) -> None:
-    """Give pulls and checks that are under way up to `seconds` of real time each, then settle."""
+    """Give pulls and checks that are under way up to `seconds` of real time each, then catch up."""
     publishes = list(state.publishes.values())
     await _wait([publish.pull for publish in publishes], seconds)
     await _wait([publish.check for publish in publishes], seconds)
-    await settle(state)
+    await catch_up(state)
 
 
 async def _wait(tasks: Iterable[asyncio.Task[Any] | None], seconds: float) -> None:

@@ -11,12 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tiktok_sandbox.fault_answers import fault_answer
 from tiktok_sandbox.faults import ENDING, Action
 from tiktok_sandbox.fields import FieldError, json_object
-from tiktok_sandbox.lifecycle import settle
+from tiktok_sandbox.lifecycle import catch_up
 from tiktok_sandbox.records import AccessToken, Call, RefreshToken
 from tiktok_sandbox.state import SandboxState
 
 TRANSPORT = "sandbox.transport"
-# What a handler answers when nobody is there any more to hear it.
+# What a handler answers when its caller has gone.
 CLIENT_GONE = 499
 _NAMES_A_PUBLISH = ("/v2/post/publish/status/fetch/", "/v2/post/publish/cancel/")
 _NAMES_A_TOKEN = ("/v2/oauth/token/", "/v2/oauth/revoke/")
@@ -36,7 +36,7 @@ class CallMiddleware:
             return
         path: str = scope["path"]
         if path != "/upload":
-            await settle(self._state)
+            await catch_up(self._state)
         if path == "/upload" or path.startswith("/v2/"):
             await self._serve(scope, receive, send)
         else:

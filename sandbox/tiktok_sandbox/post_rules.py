@@ -47,7 +47,7 @@ class VideoBody:
 
 @dataclass(frozen=True)
 class DraftBody:
-    """TikTok takes a post_info here as well, and its documentation does not say what for."""
+    """TikTok takes a post_info here as well; what for is not documented."""
 
     source_info: dict[str, object]
     post_info: dict[str, object] = field(default_factory=dict)

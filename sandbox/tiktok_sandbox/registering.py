@@ -20,7 +20,7 @@ def new_app(state: SandboxState, values: Mapping[str, object]) -> App:
     made_up = {"client_key": f"{prefix}{state.text_id(16).lower()}", "client_secret": state.text_id(32)}
     app = build(App, {**made_up, **values})
     if app.client_key in state.apps:
-        raise FieldError("client_key is taken")
+        raise FieldError("client_key is in use")
     if not set(app.scopes) <= set(ALL_SCOPES):
         raise FieldError("scopes has an unknown scope")
     check_redirects(app.redirect_uris, app.platform)
@@ -61,7 +61,7 @@ def change_account(state: SandboxState, account: Account, values: Mapping[str, o
 def _check_account(state: SandboxState, account: Account) -> None:
     namesake = state.account_named(account.username)
     if namesake is not None and namesake.open_id != account.open_id:
-        raise FieldError("username is taken")
+        raise FieldError("username is in use")
     if not _VERSION.fullmatch(account.app_version):
         raise FieldError("app_version must be numbers with dots between them")
     if not _USERNAME.fullmatch(account.username):

@@ -66,8 +66,8 @@ def _progress(state: SandboxState, publish: Publish) -> dict[str, object]:
     if publish.upload is None:
         return {"downloaded_bytes": _downloaded(state, publish)}
     upload = publish.upload
-    told = {"exact": upload.received, "last_index": max(upload.received - 1, 0), "lags": _lagging(upload)}
-    return {"uploaded_bytes": told[switch]}
+    counted = {"exact": upload.received, "last_index": max(upload.received - 1, 0), "lags": _lagging(upload)}
+    return {"uploaded_bytes": counted[switch]}
 
 
 def _downloaded(state: SandboxState, publish: Publish) -> int:

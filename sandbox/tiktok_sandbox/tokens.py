@@ -42,7 +42,7 @@ class TokenBook:
     qr_logins: dict[str, QrLogin] = field(default_factory=dict)
 
     def granted(self, app: App, account: Account) -> Iterator[Authorization]:
-        """What the creator has granted the app and not taken back."""
+        """What the creator has granted the app and not withdrawn."""
         for token in self.refresh.values():
             if not token.revoked and _same(token.authorization, app, account):
                 yield token.authorization

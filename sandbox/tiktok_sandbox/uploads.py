@@ -66,7 +66,7 @@ async def _put_chunk(state: SandboxState, request: Request, publish: Publish, up
     try:
         wanted = _checked_range(state, request, upload)
         digest = await _receive(request, upload, wanted)
-        # The bytes may have taken so long that they come too late.
+        # The bytes may come too late by now.
         _task(state, request)
         status, message = _store(state, publish, upload, wanted, digest), "stored"
     except _GoneError:
@@ -134,7 +134,7 @@ async def _receive(request: Request, upload: Upload, wanted: _Range) -> "hashlib
     waiting = bytearray()
     with upload.path.open("r+b") as file:
         file.seek(wanted.first)
-        # The stream ends with an empty piece, so that nobody leaves the loop unchecked.
+        # The stream ends with an empty piece, so that the loop is never left unchecked.
         async for piece in request.stream():
             if upload.writer is not request:
                 raise _RefusedError(416, "Another request has sent this chunk")

@@ -10,7 +10,7 @@ from tiktok_sandbox.state import SandboxState
 def notify(
     state: SandboxState, app: App, account: Account, event: str, content: Mapping[str, object]
 ) -> None:
-    """Send a webhook, where the app has an address for it; nobody waits for the receiver."""
+    """Send a webhook, where the app has an address for it; no call waits for the receiver."""
     if app.webhook_url is None:
         return
     task = asyncio.create_task(_send(state, app, app.webhook_url, account, event, content))

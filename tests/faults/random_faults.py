@@ -62,7 +62,7 @@ def add_random_faults(sandbox: Sandbox, share: float) -> None:
         add(_API, 5, action)
     for action in (unavailable, {"type": "cut", "after_bytes": 5000}, lost, {"type": "expire_upload_url"}):
         add(_UPLOAD, 4, action)
-    # An answer with new tokens that is lost can cost the account: docs/reliability.md
+    # An answer with new tokens that is lost can cost the account: docs/evidence/reliability.md
     for action in (unavailable, {"type": "cut", "after_bytes": 0}):
         add(_TOKEN, 2, action)
 

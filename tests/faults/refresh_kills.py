@@ -42,7 +42,7 @@ _USED_TWICE = {(step, Blow.STOPPED_AND_FOLLOWED) for step in (Step.SENT, Step.AN
 
 
 def expected(step: Step, blow: Blow, old_refresh_token: str) -> str:
-    """Return what becomes of the account, as documented in docs/reliability.md."""
+    """Return what becomes of the account, as documented in docs/evidence/reliability.md."""
     lost = {"lives": set(), "dies": _DIED, "kills_all": _DIED | _USED_TWICE}
     return "reconnect" if (step, blow) in lost[old_refresh_token] else "survives"
 

@@ -72,6 +72,7 @@ def _site(database: str, servers: ApiServers, sandbox: Sandbox) -> Site:
     return site
 
 
+@pytest.mark.wall_clock
 def test_a_hundred_callers_cause_one_refresh_and_heartbeats_go_on(
     site: Site, note: Callable[..., None]
 ) -> None:

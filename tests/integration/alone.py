@@ -33,10 +33,11 @@ def connection_fields(sandbox: Sandbox, app: App, account: Account, tokens: Toke
     }
 
 
-def run_alone(script: str, sandbox: Sandbox, home: Path, *arguments: str) -> Any:
+def run_alone(script: str, sandbox: Sandbox, home: Path, *arguments: str, dags: Path = DAGS) -> Any:
     """Run a script beside a new metadata database and a connected creator; return its last line, which is JSON.
 
-    :param script: gets the folder of the test DAGs and the arguments in ``sys.argv``.
+    :param script: gets the folder of the DAGs and the arguments in ``sys.argv``.
+    :param dags: the folder of the DAGs. Default: that of the integration tests.
     """
     app, account = sandbox.create_app(), sandbox.create_account(username="tester")
     fields = connection_fields(sandbox, app, account, sandbox.issue_tokens(app, account))
@@ -44,13 +45,13 @@ def run_alone(script: str, sandbox: Sandbox, home: Path, *arguments: str) -> Any
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__TIKTOK__ALLOWED_HOSTS": sandbox.url,
         "AIRFLOW_CONN_TIKTOK_DEFAULT": json.dumps(fields),
     }
     migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
     subprocess.run(migrate, env=environment, check=True, capture_output=True)
-    command = [sys.executable, "-c", script, str(DAGS), *arguments]
+    command = [sys.executable, "-c", script, str(dags), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

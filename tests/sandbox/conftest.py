@@ -273,6 +273,13 @@ class MakeCreator:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def closed_client() -> Iterator[None]:
+    """Close the client of all tests after the last one."""
+    yield
+    BARE.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """A certificate for localhost that every TLS client of this process trusts."""
     path = tmp_path_factory.mktemp("tls") / "localhost.pem"

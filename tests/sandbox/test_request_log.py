@@ -145,6 +145,7 @@ def test_a_frozen_clock_moves_by_advance_alone(sandbox: Sandbox) -> None:
     assert control(sandbox, "GET", "/sandbox/clock") == {"now": sandbox.now(), "frozen": True}
 
 
+@pytest.mark.wall_clock
 def test_a_clock_that_runs_again_goes_on_from_where_it_stood(sandbox: Sandbox) -> None:
     sandbox.advance(3600)
     stood = sandbox.now()

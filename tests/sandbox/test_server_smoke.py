@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -27,6 +27,13 @@ CHUNK = 5_242_880
 INIT = "/v2/post/publish/video/init/"
 # One for all: to make one takes longer than most calls.
 BROWSER = httpx.Client(trust_env=False, timeout=60)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed_browser() -> Iterator[None]:
+    """Close it after the last test."""
+    yield
+    BROWSER.close()
 
 
 def consent_url(sandbox: Sandbox, app: App) -> httpx.URL:
@@ -74,7 +81,7 @@ def desktop_app(tiktok_sandbox: Sandbox) -> App:
 
 
 @pytest.fixture
-def api(tiktok_sandbox: Sandbox, desktop_app: App) -> httpx.Client:
+def api(tiktok_sandbox: Sandbox, desktop_app: App) -> Iterator[httpx.Client]:
     """A client with the token of a creator who has just approved the app on the consent page."""
     tiktok_sandbox.create_account(username="mia", nickname="Mia")
     url = consent_url(tiktok_sandbox, desktop_app)
@@ -83,8 +90,13 @@ def api(tiktok_sandbox: Sandbox, desktop_app: App) -> httpx.Client:
     assert callback["state"] == "a-state"
     assert callback["scopes"] == "user.info.basic,video.publish,video.list"
     tokens = exchange(tiktok_sandbox, desktop_app, callback["code"]).json()
-    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-    return httpx.Client(base_url=tiktok_sandbox.url, headers=headers, trust_env=False, timeout=60)
+    with client_of(tiktok_sandbox, tokens["access_token"]) as client:
+        yield client
+
+
+def client_of(sandbox: Sandbox, token: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False, timeout=60)
 
 
 def put_chunks(upload_url: str, data: bytes) -> list[int]:
@@ -247,14 +259,9 @@ def test_the_same_seed_gives_the_same_ids(tiktok_sandbox: Sandbox) -> None:
         tiktok_sandbox.reset(seed=7)
         app, account = tiktok_sandbox.create_app(), tiktok_sandbox.create_account()
         tokens = tiktok_sandbox.issue_tokens(app, account)
-        headers = {"Authorization": f"Bearer {tokens.access_token}"}
-        client = httpx.Client(base_url=tiktok_sandbox.url, headers=headers, trust_env=False, timeout=60)
-        return [
-            app.client_key,
-            account.open_id,
-            tokens.refresh_token,
-            begin_small_upload(client)["publish_id"],
-        ]
+        with client_of(tiktok_sandbox, tokens.access_token) as client:
+            publish_id = begin_small_upload(client)["publish_id"]
+        return [app.client_key, account.open_id, tokens.refresh_token, publish_id]
 
     assert made() == made()
 

@@ -1,9 +1,10 @@
 """What child_processes starts, it stops, with all that came of it."""
 
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -65,11 +66,33 @@ def test_what_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
     assert has_ended(pid)
 
 
+@pytest.mark.wall_clock
 def test_what_ends_by_itself_is_not_waited_for(tmp_path: Path) -> None:
     process = child_processes.start(program("pass"), log=tmp_path / "log")
     started = time.monotonic()
     child_processes.stop([process], grace=30)
     assert time.monotonic() - started < 10
+
+
+def test_a_process_that_ends_while_it_is_looked_for_is_reaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = child_processes.start(
+        [*program(IGNORE_TERM, WRITE_PID, WAIT), str(tmp_path / "pid")], log=tmp_path / "log"
+    )
+    pid = pid_in(tmp_path / "pid")
+    looked = []
+
+    def process_iter() -> Iterator[psutil.Process]:
+        looked.append(pid)
+        if len(looked) > 1:
+            process.send_signal(signal.SIGKILL)
+            assert eventually(lambda: has_ended(pid))
+        yield psutil.Process(pid)
+
+    monkeypatch.setattr(psutil, "process_iter", process_iter)
+    child_processes.stop([process], grace=0)
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_output_of_both_kinds_goes_to_the_log(tmp_path: Path) -> None:
