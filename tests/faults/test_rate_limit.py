@@ -11,6 +11,7 @@ from tests.faults.whole_airflow import whole_airflow
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.wall_clock,
     pytest.mark.skipif("TIKTOK_RELIABILITY" not in os.environ, reason="takes long: scripts/reliability.sh"),
 ]
 POSTS, WORKERS, HOSTS = 60, 8, 2
