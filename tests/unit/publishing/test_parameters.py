@@ -74,8 +74,9 @@ def test_mapped_values_are_refused_at_execute_all_in_one_error() -> None:
     values: dict[str, Any] = {}
     for wrong, _ in WRONG:
         values.update(wrong)
+    operator = mapped(**values)
     with pytest.raises(InvalidInputError) as refusal:
-        mapped(**values).check_parameters()
+        operator.check_parameters()
     fields = [violation.partition(" is ")[0] for violation in refusal.value.violations]
     assert fields == ["title", "wait", "cover", "timeout", "on_cap"]
 

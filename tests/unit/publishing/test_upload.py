@@ -128,6 +128,13 @@ def test_a_416_without_progress_ends_the_try_unless_tiktok_may_have_the_chunk(
     assert len(creator.sandbox.feed()) == 1
 
 
+def test_a_chunk_that_has_arrived_says_nothing_of_the_next_one(creator: Creator, sending: Sending) -> None:
+    creator.sandbox.add_fault("status", path="/upload", status=416, skip=1)
+    with pytest.raises(UploadError):
+        sending.uploader(resumed=True).send()
+    assert sending.stored == [(FIRST, 206)], "the second chunk is not taken for stored"
+
+
 def test_that_the_last_byte_may_leave_is_on_record_before_the_chunk_leaves(
     creator: Creator, sending: Sending
 ) -> None:
