@@ -20,7 +20,7 @@ class TikTokRetryPolicy(RetryPolicy):
 
     Bad input, refused scopes and reached caps fail at once. Faults of the network or of TikTok are repeated after
     30 seconds, doubling up to 15 minutes, or after ``Retry-After`` if that is longer; a reached minute limit after
-    ``Retry-After`` or a minute. All delays have jitter, so that tasks do not come back together. Other exceptions
+    ``Retry-After`` or a minute. All delays have jitter, so that tasks do not start again together. Other exceptions
     follow Airflow's own rules.
     """
 

@@ -25,7 +25,7 @@ class Request:
     :param url: a path under the API's base URL, or an absolute URL (uploads).
     :param json: body of an API call.
     :param form: body of an OAuth call.
-    :param body: gives the bytes anew each time it is called, so that the request can be repeated.
+    :param body: returns the bytes each time it is called, so that the request can be repeated.
     :param authorized: whether the account's access token goes with it.
     :param repeatable: whether repeating it is safe when it may have been processed already.
     :param check: called right before each time that it leaves, when the token is at hand; what it raises keeps the

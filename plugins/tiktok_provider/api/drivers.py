@@ -29,7 +29,7 @@ T = TypeVar("T")
 # An upload may be slow; reading an API's answer should not take this long.
 TIMEOUT = httpx.Timeout(connect=10, read=30, write=60, pool=10)
 MAX_TRIES = 4
-# Seconds. A server that wants a longer pause between two tries is left to whoever made the call.
+# Seconds. A server that wants a longer pause between two tries is left to the caller.
 LONGEST_PAUSE = 10.0
 # Raised before a single byte of the request could have left.
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)

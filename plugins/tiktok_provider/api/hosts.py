@@ -1,6 +1,6 @@
 """Which hosts may be spoken to.
 
-Whoever may edit a Connection must not be able to send the app's secret elsewhere, so a Connection only chooses
+A person who may edit a Connection must not be able to send the app's secret elsewhere, so a Connection only chooses
 among hosts that the platform's configuration allows.
 """
 
@@ -29,7 +29,7 @@ class HostPolicy:
 
     @classmethod
     def parse(cls, setting: str) -> "HostPolicy":
-        """Read ``[tiktok] allowed_hosts``: origins divided by commas or white space."""
+        """Read ``[tiktok] allowed_hosts``: origins separated by commas or white space."""
         entries = setting.replace(",", " ").split()
         return cls(frozenset(origin_of(entry, "an entry of [tiktok] allowed_hosts") for entry in entries))
 
@@ -65,7 +65,7 @@ class HostPolicy:
         if origin in own or origin in self.allowed:
             return url
         raise HostNotAllowedError(
-            f"{what} is {origin}, which is neither TikTok's nor allowed. If it is meant, whoever runs Airflow"
+            f"{what} is {origin}, which is neither TikTok's nor allowed. If it is meant, the platform team"
             f" adds it: [tiktok] allowed_hosts = {' '.join(sorted(self.allowed | {origin}))}"
         )
 

@@ -23,7 +23,7 @@ class TokenResponse(Answered):
     :param refresh_token: empty if TikTok leaves it out, which means that the old one stays.
     :param refresh_expires_in: seconds that the refresh token lives from now; None if TikTok leaves it out.
     :param open_id: empty if TikTok leaves it out.
-    :param scope: the scopes that were really granted, divided by commas.
+    :param scope: the scopes that were really granted, separated by commas.
     """
 
     access_token: str = Field(min_length=1, repr=False)
@@ -94,7 +94,7 @@ def exchange_code(
 
 
 def refresh_tokens(client_key: str, client_secret: str, refresh_token: str) -> Call[TokenResponse]:
-    """Get a new token set. The refresh token that comes back replaces the old one.
+    """Get new tokens. The refresh token that comes back replaces the old one.
 
     Not repeated when the answer is lost: the old refresh token may be dead by then.
     """

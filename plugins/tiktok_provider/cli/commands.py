@@ -57,7 +57,7 @@ def tiktok_disconnect(args: Namespace) -> None:
     """Revoke the access and wipe the tokens."""
     done = finish(AccountService().disconnect(args.conn_id, actor=getuser()))
     print_rows([asdict(done)], args.output)
-    if done.initial_tokens_remains:
+    if done.initial_tokens_remain:
         report(
             f"Delete the tokens from connection {args.conn_id!r} where it is defined; the store cannot reach them."
         )

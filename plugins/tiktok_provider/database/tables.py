@@ -49,7 +49,7 @@ class AccountRecord(Base):
     last_error: Mapped[str | None] = mapped_column(Text)
     last_error_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
-    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  (it is how SQLAlchemy is told)
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  (SQLAlchemy reads it)
 
 
 class NonceRecord(Base):
@@ -62,10 +62,10 @@ class NonceRecord(Base):
 
 
 class PostRow(Base):
-    """One post; see ``tiktok_provider.store.posts.PostRecord`` for the columns that are not told here.
+    """One post; see ``tiktok_provider.store.posts.PostRecord`` for the columns that are not described here.
 
     :param version: grows with every change; a change of an older version is refused by the database.
-    :param state: a ``PostState``, or ``forgotten``: the row stays, so that generations never begin anew.
+    :param state: a ``PostState``, or ``forgotten``: the row stays, so that generations never start again at 1.
     :param task: of the last holder of the lease.
     """
 
@@ -145,7 +145,7 @@ class RateLimitLog(Base):
     :param calls: ``LoggedCall``s, at most as many as the limit allows.
     :param waiting: ``WaitingCaller``s, the first to be served first.
     :param paused_until: no call is granted before then, after a 429.
-    :param lateness: seconds after which a task that was told to wait mostly asks again, learnt.
+    :param lateness: seconds after which a task with a hint to wait mostly asks again, learnt.
     """
 
     __tablename__ = "tiktok_rate_limit"

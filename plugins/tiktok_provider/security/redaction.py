@@ -1,4 +1,4 @@
-"""Take out of an error what was sent: it repeats TikTok's own words, and nobody promises what they repeat.
+"""Take out of an error what was sent: it repeats TikTok's own words, which may repeat anything.
 
 Airflow's own masking does not reach everywhere: the log of the scheduler, for one, shows errors as they are.
 """

@@ -21,7 +21,7 @@ def store_is_in_process() -> bool:
     So it is in the CLI and in ``dag.test()``, which runs tasks and triggers below a supervisor of its own kind
     in the same process. Workers, triggerers and all others that Airflow keeps away from its database ask over HTTP.
     """
-    # Whoever runs below a supervisor has these modules imported; nobody else should pay for them.
+    # A process below a supervisor has imported these modules already; no other one should pay for them.
     runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
     supervisor = sys.modules.get("airflow.sdk.execution_time.supervisor")
     comms = getattr(runner, "SUPERVISOR_COMMS", None)

@@ -172,7 +172,7 @@ class CloseAccount(StoreRequest[Wait]):
 
 @dataclass(frozen=True, slots=True)
 class PauseCalls(StoreRequest[None]):
-    """Nobody calls an endpoint for up to 24 hours; see ``RateLimitService.pause``."""
+    """No call to an endpoint for up to 24 hours; see ``RateLimitService.pause``."""
 
     route = "rate-limits/pause"
     answer = None

@@ -1,4 +1,4 @@
-"""Token sets, and what is told of them. Imports neither Airflow nor the database."""
+"""Tokens, and what is reported of them. Imports neither Airflow nor the database."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ REFRESH_LIFETIME = timedelta(days=365)
 
 
 def tokens_conn_id(conn_id: str) -> str:
-    """Return the id of the Connection that holds an account's current token set."""
+    """Return the id of the Connection that holds an account's current tokens."""
     return f"{conn_id}.tokens"
 
 
@@ -45,7 +45,7 @@ class TokenState:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Somebody else is refreshing, or TikTok needs a pause.
+    """Another process is refreshing, or TikTok needs a pause.
 
     :param retry_in: seconds until it is worth asking again.
     """
@@ -66,8 +66,8 @@ class AccountState(StrEnum):
 class AccountSummary:
     """One account as people see it. Never a token.
 
-    :param state: ``expiring``: the refresh token ends within 30 days; ``unknown``: there is no token set.
-    :param refreshed_at: when the current token set was written.
+    :param state: ``expiring``: the refresh token ends within 30 days; ``unknown``: there are no tokens.
+    :param refreshed_at: when the current tokens were written.
     :param last_error: why the last refresh failed; None after a good one.
     """
 
@@ -90,20 +90,20 @@ class Disconnected:
 
     :param revoked: whether TikTok has taken the app's access away.
     :param problem: why not; empty if it has.
-    :param initial_tokens_remains: the user's Connection still holds a first set, which the store cannot wipe because
-        it comes from the environment or a secrets backend; it is not used again. Or the Connection cannot be
-        decrypted, and may hold one.
+    :param initial_tokens_remain: the user's Connection still holds initial tokens, which the store cannot wipe
+        because they come from the environment or a secrets backend; they are not used again. Or the Connection
+        cannot be decrypted, and may hold some.
     """
 
     conn_id: str
     revoked: bool
     problem: str = ""
-    initial_tokens_remains: bool = False
+    initial_tokens_remain: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTokens:
-    """A token set with absolute times, as a Connection's extra holds it.
+    """Tokens with absolute times, as a Connection's extra holds it.
 
     :param refresh_token: empty if they cannot be refreshed.
     :param generation: that the store has given them; 0 for initial tokens.

@@ -164,7 +164,7 @@ def disconnect(
         conn_id=conn_id,
         revoked=problem is None,
         problem=str(problem or ""),
-        initial_tokens_remains=remains,
+        initial_tokens_remain=remains,
     )
 
 

@@ -56,7 +56,7 @@ def test_a_broken_connection_loses_its_initial_tokens_too(
 ) -> None:
     in_the_database(mia, **fields(mia, mia.issue(), connection, extra))
     done = disconnect(mia)
-    assert (done.revoked, done.initial_tokens_remains, done.problem != "") == (False, False, True)
+    assert (done.revoked, done.initial_tokens_remain, done.problem != "") == (False, False, True)
     assert tokens_in_the_database() == []
 
 
@@ -66,7 +66,7 @@ def test_the_initial_tokens_of_a_broken_connection_out_of_reach_is_not_used_once
 ) -> None:
     first = mia.issue()
     mia.monkeypatch.setenv("AIRFLOW_CONN_MIA", json.dumps(fields(mia, first, connection, extra)))
-    assert disconnect(mia).initial_tokens_remains
+    assert disconnect(mia).initial_tokens_remain
     mia.define(first)
     with pytest.raises(AccountNotConnectedError):
         run(mia.store().look("mia"))
@@ -78,7 +78,7 @@ def test_a_set_in_the_database_behind_one_of_the_environment_is_wiped_and_the_ot
     hidden, seen = mia.issue(), mia.issue()
     in_the_database(mia, **fields(mia, hidden, {}, {}))
     mia.define(seen)
-    assert disconnect(mia).initial_tokens_remains
+    assert disconnect(mia).initial_tokens_remain
     assert tokens_in_the_database() == []
     for initial_tokens in (hidden, seen):
         mia.define(initial_tokens)
@@ -94,14 +94,14 @@ def test_a_connection_that_cannot_be_decrypted_is_told_to_have_its_tokens_still(
         change = text("UPDATE connection SET password = :password WHERE conn_id = 'mia'")
         session.execute(change, {"password": encrypted})
     done = disconnect(mia)
-    assert (done.revoked, done.initial_tokens_remains) == (False, True)
+    assert (done.revoked, done.initial_tokens_remain) == (False, True)
     assert mia.kept() == {}
 
 
 def test_a_connection_of_another_type_is_left_as_it_is(mia: Mia) -> None:
     run(mia.store().look("mia"))
     in_the_database(mia, conn_type="http", extra=json.dumps({"access_token": "of-another-service"}))
-    assert not disconnect(mia).initial_tokens_remains
+    assert not disconnect(mia).initial_tokens_remain
     assert tokens_in_the_database() == ["access_token"]
     assert mia.kept() == {}
 
@@ -117,7 +117,7 @@ def test_an_id_that_nobody_knows_is_refused_and_leaves_nothing_behind(mia: Mia) 
 def test_a_connection_alone_can_be_disconnected_before_anybody_has_used_it(mia: Mia) -> None:
     first = mia.issue()
     mia.define(first)
-    assert disconnect(mia).initial_tokens_remains
+    assert disconnect(mia).initial_tokens_remain
     with pytest.raises(AccountNotConnectedError):
         run(mia.store().look("mia"))
 

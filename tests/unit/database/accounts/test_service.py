@@ -274,7 +274,7 @@ def test_a_disconnect_revokes_and_wipes(mia: Mia) -> None:
     run(mia.store().look("mia"))
     token = mia.kept()["access_token"]
     done = run(mia.store().disconnect("mia", actor="anna"))
-    assert (done.revoked, done.problem, done.initial_tokens_remains) == (True, "", False)
+    assert (done.revoked, done.problem, done.initial_tokens_remain) == (True, "", False)
     assert mia.kept() == {}
     assert mia.sandbox.requests("/v2/oauth/revoke/")[-1]["code"] == "ok"
     with transaction() as session:
@@ -319,7 +319,7 @@ def test_a_disconnect_wipes_even_if_the_users_connection_is_gone(mia: Mia) -> No
 
 def test_a_initial_tokens_out_of_reach_is_told_and_not_used_again(mia: Mia) -> None:
     run(mia.store().look("mia"))
-    assert run(mia.store().disconnect("mia", actor="anna")).initial_tokens_remains
+    assert run(mia.store().disconnect("mia", actor="anna")).initial_tokens_remain
     with pytest.raises(AccountNotConnectedError):
         run(mia.store().look("mia"))
 

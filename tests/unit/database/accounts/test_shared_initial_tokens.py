@@ -86,7 +86,7 @@ def test_the_second_connection_can_be_connected_by_itself(mia: Mia) -> None:
 
 @pytest.mark.usefixtures("first")
 def test_the_second_connection_can_be_disconnected(mia: Mia) -> None:
-    assert run(mia.store().disconnect("mia2", actor="anna")).initial_tokens_remains
+    assert run(mia.store().disconnect("mia2", actor="anna")).initial_tokens_remain
     with pytest.raises(AccountNotConnectedError):
         run(mia.store().look("mia2"))
     assert run(mia.store().look("mia")).generation == 1
