@@ -31,8 +31,8 @@ class Step(StrEnum):
     LEASED = "it has the lease, nothing is sent"
     SENT = "TikTok has rotated, the answer is on its way"
     ANSWERED = "it has the answer, nothing is written"
-    WRITTEN = "the new set is written, not committed"
-    COMMITTED = "the new set is committed"
+    WRITTEN = "the new tokens are written, not committed"
+    COMMITTED = "the new tokens are committed"
 
 
 @dataclass

@@ -31,7 +31,7 @@ class Blow(StrEnum):
     """What happens to the process."""
 
     KILLED = "SIGKILL"
-    STOPPED = "SIGSTOP for 61 s, nobody comes meanwhile"
+    STOPPED = "SIGSTOP for 61 s, no other task comes meanwhile"
     STOPPED_AND_FOLLOWED = "SIGSTOP for 61 s, another task comes meanwhile"
 
 

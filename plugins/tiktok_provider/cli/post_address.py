@@ -25,7 +25,7 @@ def post_in(copied: str, record: PostRecord) -> tuple[str, str | None]:
     """Return the post id, and the link if it is known.
 
     :param copied: a post id, or the address of a post's page.
-    :param record: of the post, which tells the account and where its pages are.
+    :param record: of the post, which names the account and where its pages are.
     :raises PostAddressError: it is neither, or the page of another account.
     """
     copied = copied.strip()

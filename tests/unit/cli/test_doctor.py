@@ -48,6 +48,14 @@ def test_a_good_installation_is_ok_in_every_line(healthy: Creator, terminal: Ter
     assert len(healthy.calls("/v2/oauth/token/")) == 1
 
 
+def test_a_client_secret_copied_with_a_line_break_works_at_tiktok_and_in_the_store(
+    healthy: Creator, terminal: Terminal
+) -> None:
+    healthy.connect(password=f"{healthy.connection['password']}\n")
+    done = terminal.run("doctor", CONN_ID)
+    assert (done.code, results(done, "ok")) == (0, IN_ORDER)
+
+
 def test_without_an_account_all_known_ones_are_examined(healthy: Creator, terminal: Terminal) -> None:
     assert [row["check"] for row in terminal.run("doctor").rows] == [*IN_ORDER[:5], "triggerer"]
     terminal.run("refresh", CONN_ID)

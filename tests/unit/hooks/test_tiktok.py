@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from airflow.sdk import Connection
+from airflow.sdk._shared.secrets_masker import _secrets_masker
 from airflow.sdk.exceptions import AirflowFailException
 
 from tests.unit.conftest import CONN_ID, Creator
@@ -111,6 +113,25 @@ def test_without_a_host_the_api_is_tiktoks_own(creator: Creator, hook: TikTokHoo
 def test_an_unknown_connection_says_where_to_make_it(creator: Creator) -> None:
     with pytest.raises(ConnectionUnreadableError, match=r"'nobody' is not defined.*Admin > Connections"):
         TikTokHook("nobody").creator_info()
+    assert creator.calls() == []
+
+
+def test_a_client_secret_with_a_line_break_is_masked_without_it_too(
+    creator: Creator, hook: TikTokHook
+) -> None:
+    creator.connect(password="fake-secret-of-two-lines\n")
+    assert hook.account.client_secret == "fake-secret-of-two-lines"
+    assert "two-lines" not in str(_secrets_masker().redact("It is fake-secret-of-two-lines."))
+
+
+@pytest.mark.parametrize("extra", ["[1]", '"rft.1"', "no JSON"])
+def test_an_extra_that_is_no_json_object_is_refused_by_name(
+    creator: Creator, hook: TikTokHook, monkeypatch: pytest.MonkeyPatch, extra: str
+) -> None:
+    found = Connection(conn_id=CONN_ID, conn_type="tiktok", login="fake-key", password="fake", extra=extra)
+    monkeypatch.setattr(TikTokHook, "get_connection", lambda *_: found)
+    with pytest.raises(ConnectionSettingsError, match=r"the extra is .*, it must be a JSON object"):
+        hook.creator_info()
     assert creator.calls() == []
 
 
