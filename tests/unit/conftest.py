@@ -25,6 +25,7 @@ from tiktok_provider.database.tables import Base
 from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.publishing.post_key import origin_of, post_key_of
+from tiktok_provider.security.masking import TOKEN_MASKS
 from tiktok_provider.store.posts import PostRecord
 from tiktok_provider.store.rate_limits import PER_MINUTE, Endpoint
 from tiktok_provider.store.requests import GetPost, TakeCalls
@@ -122,6 +123,8 @@ def no_secret_of_another_test() -> Iterator[None]:
     yield
     forget_in_core()
     forget_in_sdk()
+    # The sandbox gives the accounts of every test the same tokens.
+    TOKEN_MASKS._tokens.clear()
 
 
 @pytest.fixture(scope="session")

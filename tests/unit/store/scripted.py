@@ -56,5 +56,5 @@ def define(monkeypatch: pytest.MonkeyPatch, conn_id: str, **fields: Any) -> None
 
 def audited() -> list[dict[str, Any]]:
     with transaction() as session:
-        rows = session.scalars(select(Log).where(Log.event == "tiktok_not_authenticated"))
+        rows = session.scalars(select(Log).where(Log.event == "tiktok_not_authenticated").order_by(Log.id))
         return [json.loads(row.extra or "{}") for row in rows]
