@@ -83,7 +83,8 @@ class AccountSession:
                 session = await self._open_session()
                 return await session.store.run(GetPost(post_key))
         except (TikTokError, TimeoutError) as error:
-            log.warning("The store could not be asked for post key %r: %s", post_key, error)
+            said = error or f"no answer within {PATIENCE:.0f} s"
+            log.warning("The store could not be asked for post key %r: %s", post_key, said)
             return None
 
     async def close(self) -> None:

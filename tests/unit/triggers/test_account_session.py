@@ -1,6 +1,7 @@
 """The session that all triggers of an account share, against the sandbox."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,9 +33,9 @@ def watch(publish_id: str, timeout: float = 86_400, age: float = 0.0) -> Watch:
     return Watch(publish_id, "complete", now - age, now + timeout)
 
 
-async def outcome_of(one: Watch) -> Outcome:
+async def outcome_of(one: Watch, conn_id: str = CONN_ID) -> Outcome:
     """Run a trigger to its one event."""
-    trigger = TikTokPostStatusTrigger(CONN_ID, **asdict(one))
+    trigger = TikTokPostStatusTrigger(conn_id, **asdict(one))
     [event] = [event async for event in trigger.run()]
     return Outcome.from_event(event.payload)
 
@@ -146,6 +147,26 @@ def test_a_host_that_is_down_is_asked_by_a_few_probes_only(
     found = waits.run(outcomes(*map(watch, posts)))
     assert [outcome.kind for outcome in found] == ["done"] * 5
     assert 5 < len([at for at in status_times(creator) if down[0] <= at < down[1]]) < 15
+
+
+def test_all_accounts_of_a_host_that_is_down_share_the_probes(creator: Creator, waits: Waits) -> None:
+    """Two accounts; alone, each would make more than ten calls in that time."""
+
+    async def both() -> list[Outcome]:
+        unknown = [watch(f"v_pub_file~v2-1.{number}") for number in range(6)]
+        pairs = zip(unknown, [CONN_ID, "leo"] * 3, strict=True)
+        return await asyncio.gather(*(outcome_of(one, conn_id) for one, conn_id in pairs))
+
+    creator.sandbox.freeze()
+    leo = creator.sandbox.issue_tokens(creator.app, creator.sandbox.create_account(username="leo"))
+    extra = {**creator.connection["extra"], "open_id": leo.open_id, "username": "leo"}
+    extra |= {"access_token": leo.access_token, "refresh_token": leo.refresh_token}
+    creator.monkeypatch.setenv("AIRFLOW_CONN_LEO", json.dumps({**creator.connection, "extra": extra}))
+    creator.sandbox.add_fault("status", path=STATUS, status=503, times=None)
+    waits.before = lambda _: creator.sandbox.clear_faults() if waits.passed > 300 else None
+    assert [outcome.kind for outcome in waits.run(both())] == ["refused"] * 6
+    failed = [call for call in creator.sandbox.requests(STATUS) if call["status"] == 503]
+    assert len(failed) < 16
 
 
 def test_an_account_whose_connection_cannot_be_read_tries_it_seldom_however_many_wait(
