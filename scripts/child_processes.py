@@ -67,8 +67,9 @@ def stop(processes: Iterable[subprocess.Popen[bytes]], *, grace: float = 5.0) ->
                 _signal(process, signal.SIGKILL)
             time.sleep(0.05)
         for leader in leaders:
-            # One that ended while it was looked for still waits for its parent to take notice.
-            leader.poll()
+            # One whose main thread has ended can be reaped when its other threads have ended, too.
+            with suppress(subprocess.TimeoutExpired):
+                leader.wait(max(deadline - time.monotonic(), 0.0))
 
 
 def _ask_to_end(leaders: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
