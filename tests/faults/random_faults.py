@@ -105,7 +105,7 @@ def random_site(
 
     :param accounts: how many; each has a connection.
     :param store_share: so much of the store's calls fails. Default: none.
-    :param speed: how much faster than real time the budgets' clock and all pauses go by.
+    :param speed: how much faster than real time the rate limits' clock and all pauses go by.
     :param chunk_bytes: for uploads. Default: a third of what is cut.
     """
     shot = DiceShot(store_share, random.Random(seed))

@@ -197,7 +197,7 @@ def ways(slots: Slots) -> dict[str, tuple[Callable[[], object], set[str]]]:
 
 
 def connect_accounts(airflow: AirflowClient, sandbox: Sandbox) -> None:
-    """Make the accounts that take turns; nothing but our own budget limits them."""
+    """Make the accounts that take turns; nothing but our own rate limits holds them up."""
     # A task that is back before the scheduler has noticed that it had left would cost a try: that is Airflow's.
     sandbox.set_switches(rate_limits=False, caps=False, processing_seconds=5, moderation_seconds=0.2)
     app = sandbox.create_app()

@@ -13,7 +13,7 @@ DAGS = Path(__file__).parent / "dags"
 
 
 def connection_fields(sandbox: Sandbox, app: App, account: Account, tokens: Tokens) -> dict[str, str]:
-    """Return the fields of a connection of type tiktok with a first token set."""
+    """Return the fields of a connection of type tiktok with initial tokens."""
     extra = {
         "access_token": tokens.access_token,
         "refresh_token": tokens.refresh_token,

@@ -77,7 +77,7 @@ def airflow(sandbox_server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def forget_calls(airflow: LocalAirflow, connection_id: str) -> None:
-    """Give an account its whole budget back: the sandbox has been reset, and knows of no earlier call."""
+    """Give an account all calls of its rate limits back: the sandbox has been reset, and knows of no earlier call."""
     # The URL says how long to wait for a lock: in full, as the transaction begins with a write and not with a read.
     engine = create_engine(airflow.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
     with engine.begin() as database:

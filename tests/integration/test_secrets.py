@@ -143,7 +143,7 @@ def test_secrets_are_found_where_they_were_planted_and_nowhere_else(
         assert not missed, f"the search is blind there for what is {encoding}"
 
     secrets = {"client secret": app.client_secret, **given_out(memory["state"])}
-    assert len(secrets) == 1 + 5 + 5 + 2, "four first sets, one new one, two uploads"
+    assert len(secrets) == 1 + 5 + 5 + 2, "four times initial tokens, once new ones, two uploads"
     leaks = {name: places for name, value in secrets.items() if (places := watch.violations.places_of(value))}
     assert leaks == {}
 

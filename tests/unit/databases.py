@@ -111,7 +111,7 @@ class Clock:
 
 @dataclass
 class Mia:
-    """A creator of the sandbox and the Connection ``mia`` in the environment, with a first token set."""
+    """A creator of the sandbox and the Connection ``mia`` in the environment, with initial tokens."""
 
     sandbox: Sandbox
     app: App
@@ -120,11 +120,11 @@ class Mia:
     monkeypatch: pytest.MonkeyPatch
 
     def issue(self, **fields: float) -> Tokens:
-        """Return a new token set, as the consent page would give it."""
+        """Return new tokens, as the consent page would give it."""
         return self.sandbox.issue_tokens(self.app, self.account, **fields)
 
     def define(self, initial_tokens: Tokens | None, **changes: object) -> None:
-        """Define the user's Connection, with a first token set or none."""
+        """Define the user's Connection, with initial tokens or none."""
         self.monkeypatch.setenv("AIRFLOW_CONN_MIA", json.dumps({**self.fields(initial_tokens), **changes}))
 
     def fields(self, initial_tokens: Tokens | None) -> dict[str, object]:
@@ -147,7 +147,7 @@ class Mia:
         return len(self.sandbox.requests("/v2/oauth/token/"))
 
     def kept(self) -> dict[str, Any]:
-        """The token set in the second Connection, decrypted; empty if there is none."""
+        """The tokens in the second Connection, decrypted; empty if there are none."""
         with transaction() as session:
             row = session.scalar(select(Connection).where(Connection.conn_id == "mia.tokens"))
             return dict(row.extra_dejson) if row else {}

@@ -8,7 +8,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGE = CHECKOUT / "plugins" / "tiktok_provider"
 PAGES = [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md"), CHECKOUT / "sandbox" / "README.md"]
-# What a reader is told to add.
+# What a reader is asked to add.
 NOT_YET_THERE = {"operators/publish_photos.py"}
 
 

@@ -25,7 +25,7 @@ def refreshes(creator: Creator) -> int:
 
 
 def use_up(creator: Creator, **lifetimes: float) -> None:
-    """Give the account a token set whose access token has ended."""
+    """Give the account tokens whose access token has ended."""
     tokens = creator.sandbox.issue_tokens(creator.app, creator.account, expires_in=-1, **lifetimes)
     names = ("access_token", "refresh_token", "access_expires_at", "refresh_expires_at")
     creator.connect(extra={name: getattr(tokens, name) for name in names})

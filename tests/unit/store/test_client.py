@@ -133,7 +133,7 @@ def test_any_connection_id_finds_its_way(
     ("error", "tries"),
     [
         (AccountDeadError("Mia must connect again."), 1),
-        (AccountNotConnectedError("There is no token set."), 1),
+        (AccountNotConnectedError("There are no tokens."), 1),
         (ConnectionUnreadableError("It is not defined."), 1),
         (ConnectionSettingsError("It lacks its Client key."), 1),
         (StoreNotReadyError("Run airflow db migrate."), MAX_TRIES),

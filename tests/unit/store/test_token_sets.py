@@ -1,4 +1,4 @@
-"""How token sets are read, judged and kept from view."""
+"""How tokens are read, judged and kept from view."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Posts and budgets through the store's routes, as workers and triggers reach them."""
+"""Posts and rate limits through the store's routes, as workers and triggers reach them."""
 
 import asyncio
 import json
@@ -104,7 +104,7 @@ def test_what_ends_an_attempt_travels_too(remote: Store, step: PostStep) -> None
     assert remote.run(WritePost(KEY, 1, step)).fail_reason in ("refused", "lost")
 
 
-def test_budgets_are_shared_over_http(remote: Store) -> None:
+def test_rate_limits_are_shared_over_http(remote: Store) -> None:
     def take() -> Granted | Wait:
         return remote.run(TakeCalls(Endpoint.INIT, "task"))
 

@@ -1,4 +1,4 @@
-"""A Connection that names another app or host than the one that gave its token set: nothing is lost."""
+"""A Connection that names another app or host than the one that gave its tokens: nothing is lost."""
 
 import asyncio
 from collections.abc import Callable
@@ -41,7 +41,7 @@ ASKS: dict[str, Callable[[Mia], object]] = {
 
 @pytest.fixture(params=[another_app, another_host], ids=["app", "host"])
 def changed(request: pytest.FixtureRequest, expired: Mia) -> dict[str, object]:
-    """What somebody has written into the Connection by mistake; the first set is no longer in it."""
+    """What a person has written into the Connection by mistake; the initial tokens are no longer in it."""
     changes: dict[str, object] = request.param(expired)
     expired.define(None, **changes)
     return changes

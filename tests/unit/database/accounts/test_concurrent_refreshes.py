@@ -1,4 +1,4 @@
-"""Refreshes that meet, die or stand still: one call, and no token set thrown away."""
+"""Refreshes that meet, die or stand still: one call, and no tokens thrown away."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor

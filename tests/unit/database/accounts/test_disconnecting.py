@@ -29,7 +29,7 @@ BROKEN = [
 def fields(
     mia: Mia, first: Tokens, connection: Mapping[str, str], extra: Mapping[str, str]
 ) -> dict[str, str]:
-    """What a user's Connection with a first set says, with something broken in it."""
+    """What a user's Connection with initial tokens says, with something broken in it."""
     given = {**mia.fields(first), **connection}
     return {**given, "extra": json.dumps({**given["extra"], **extra})}  # type: ignore[dict-item]
 

@@ -1,4 +1,4 @@
-"""Two Connections with one first set: the second is refused before their refreshes end each other's tokens."""
+"""Two Connections with the same initial tokens: the second is refused before their refreshes end each other's."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ def define_too(mia: Mia, initial_tokens: Tokens | None) -> None:
 
 @pytest.fixture
 def first(mia: Mia) -> Tokens:
-    """The first set of ``mia``, which the store has seen, and of ``mia2``, which it has not."""
+    """The initial tokens of ``mia``, which the store has seen, and of ``mia2``, which it has not."""
     mia.sandbox.set_switches(old_refresh_token="kills_all")
     mia.define(first := mia.issue())
     define_too(mia, first)
