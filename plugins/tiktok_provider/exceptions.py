@@ -7,6 +7,7 @@
     ├── ConnectionSettingsError  the Airflow Connection lacks something
     │   ├── ConnectionUnreadableError  not defined, or not readable for a moment
     │   └── HostNotAllowedError  a host outside TikTok's that [tiktok] allowed_hosts does not list
+    ├── TooLateError             the slot of the post is over, so nothing was sent
     ├── AccountClosedError       a 24-hour cap is reached, so nothing was sent
     ├── UnreachableError         no answer: the network, a proxy or TikTok is away
     ├── UnexpectedAnswerError    an answer in a shape that TikTok does not document
@@ -113,6 +114,12 @@ class ConnectionUnreadableError(ConnectionSettingsError):
 
 class HostNotAllowedError(ConnectionSettingsError):
     """Neither TikTok's own host nor listed in ``[tiktok] allowed_hosts``. Nothing was sent to it."""
+
+
+class TooLateError(TikTokError):
+    """The slot of the post lies further back than ``max_lateness``. Nothing was sent; a retry finds the same."""
+
+    actor = Actor.DAG_AUTHOR
 
 
 class AccountClosedError(TikTokError):

@@ -87,6 +87,8 @@ class Task:
     try_number: int = 1
     id: str = field(default_factory=lambda: str(uuid4()))
     logical_date: datetime | None = datetime(2026, 11, 20, tzinfo=UTC)
+    run_type: str = "manual"
+    run_after: datetime = datetime(2026, 11, 20, tzinfo=UTC)
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcom[key] = value
@@ -100,7 +102,13 @@ class Task:
 
     @property
     def context(self) -> Context:
-        run = SimpleNamespace(partition_key=None, logical_date=self.logical_date, run_id=self.run_id)
+        run = SimpleNamespace(
+            partition_key=None,
+            logical_date=self.logical_date,
+            run_id=self.run_id,
+            run_type=self.run_type,
+            run_after=self.run_after,
+        )
         return cast(Context, {"ti": self, "dag_run": run})
 
     @property

@@ -5,8 +5,14 @@ from typing import Any
 
 from airflow.models.base import metadata as airflow_metadata
 from airflow.utils.sqlalchemy import UtcDateTime
-from sqlalchemy import JSON, BigInteger, ForeignKey, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.dialects.mysql import TEXT, VARCHAR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# What a thing is known by differs by case, too, and MySQL's usual collations say otherwise.
+BINARY = "utf8mb4_bin"
+Identity = String(250).with_variant(VARCHAR(250, collation=BINARY), "mysql", "mariadb")
+LongIdentity = Text().with_variant(TEXT(collation=BINARY), "mysql", "mariadb")
 
 
 class Base(DeclarativeBase):
@@ -31,14 +37,14 @@ class AccountRecord(Base):
 
     __tablename__ = "tiktok_account"
 
-    conn_id: Mapped[str] = mapped_column(String(250), primary_key=True)
+    conn_id: Mapped[str] = mapped_column(Identity, primary_key=True)
     version: Mapped[int] = mapped_column()
     generation: Mapped[int] = mapped_column(default=0)
     manual_generation: Mapped[int] = mapped_column(default=0)
     initial_tokens_hashes: Mapped[str] = mapped_column(Text, default="")
     access_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     refresh_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    open_id: Mapped[str] = mapped_column(String(250), default="")
+    open_id: Mapped[str] = mapped_column(Identity, default="")
     username: Mapped[str] = mapped_column(String(250), default="")
     scope: Mapped[str] = mapped_column(Text, default="")
     lease_holder: Mapped[str | None] = mapped_column(String(36))
@@ -57,7 +63,7 @@ class NonceRecord(Base):
 
     __tablename__ = "tiktok_nonce"
 
-    nonce: Mapped[str] = mapped_column(String(64), primary_key=True)
+    nonce: Mapped[str] = mapped_column(Identity, primary_key=True)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
@@ -67,30 +73,39 @@ class PostRow(Base):
     :param version: grows with every change; a change of an older version is refused by the database.
     :param state: a ``PostState``, or ``forgotten``: the row stays, so that generations never start again at 1.
     :param task: of the last holder of the lease.
+    :param slot_media: the slot and the media of an attempt that is or may be out: no two posts of an account have
+        the same. None before the first attempt, and for a post that may be a duplicate.
     """
 
     __tablename__ = "tiktok_post"
-    __table_args__ = (UniqueConstraint("conn_id", "post_key"),)
+    __table_args__ = (
+        UniqueConstraint("conn_id", "post_key"),
+        UniqueConstraint("conn_id", "slot_media"),
+        Index("idx_tiktok_post_conn_id_digest", "conn_id", "digest"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    conn_id: Mapped[str] = mapped_column(String(250))
-    post_key: Mapped[str] = mapped_column(String(250))
+    conn_id: Mapped[str] = mapped_column(Identity)
+    post_key: Mapped[str] = mapped_column(Identity)
     version: Mapped[int] = mapped_column()
     state: Mapped[str] = mapped_column(String(20), index=True)
     generation: Mapped[int] = mapped_column(default=0)
-    task: Mapped[str] = mapped_column(Text, default="")
+    task: Mapped[str] = mapped_column(LongIdentity, default="")
     try_number: Mapped[int] = mapped_column(default=0)
-    try_id: Mapped[str] = mapped_column(Text, default="")
+    try_id: Mapped[str] = mapped_column(LongIdentity, default="")
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    open_id: Mapped[str] = mapped_column(String(250), default="")
+    open_id: Mapped[str] = mapped_column(Identity, default="")
     username: Mapped[str] = mapped_column(String(250), default="")
     kind: Mapped[str] = mapped_column(String(20))
     source: Mapped[str] = mapped_column(String(20))
-    fingerprint: Mapped[str] = mapped_column(Text)
+    fingerprint: Mapped[str] = mapped_column(LongIdentity)
+    location: Mapped[str] = mapped_column(LongIdentity, default="")
+    digest: Mapped[str] = mapped_column(String(64), default="")
+    slot_media: Mapped[str | None] = mapped_column(String(64))
     content: Mapped[dict[str, Any]] = mapped_column(JSON)
     origin: Mapped[dict[str, Any]] = mapped_column(JSON)
     attempt: Mapped[int] = mapped_column(default=0)
-    publish_id: Mapped[str | None] = mapped_column(Text)
+    publish_id: Mapped[str | None] = mapped_column(LongIdentity)
     size: Mapped[int | None] = mapped_column(BigInteger)
     chunk_size: Mapped[int | None] = mapped_column(BigInteger)
     sent_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -126,8 +141,8 @@ class AttemptRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     post_id: Mapped[int] = mapped_column(ForeignKey("tiktok_post.id", ondelete="CASCADE"))
     number: Mapped[int] = mapped_column()
-    intent_id: Mapped[str] = mapped_column(Text)
-    publish_id: Mapped[str | None] = mapped_column(Text)
+    intent_id: Mapped[str] = mapped_column(LongIdentity)
+    publish_id: Mapped[str | None] = mapped_column(LongIdentity)
     size: Mapped[int | None] = mapped_column(BigInteger)
     sent_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     fail_reason: Mapped[str] = mapped_column(Text, default="")
@@ -150,7 +165,7 @@ class RateLimitLog(Base):
 
     __tablename__ = "tiktok_rate_limit"
 
-    conn_id: Mapped[str] = mapped_column(String(250), primary_key=True)
+    conn_id: Mapped[str] = mapped_column(Identity, primary_key=True)
     endpoint: Mapped[str] = mapped_column(String(20), primary_key=True)
     version: Mapped[int] = mapped_column()
     calls: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
@@ -169,6 +184,6 @@ class AccountClosure(Base):
 
     __tablename__ = "tiktok_account_closure"
 
-    conn_id: Mapped[str] = mapped_column(String(250), primary_key=True)
+    conn_id: Mapped[str] = mapped_column(Identity, primary_key=True)
     cap: Mapped[str] = mapped_column(String(20), primary_key=True)
     until: Mapped[datetime] = mapped_column(UtcDateTime)

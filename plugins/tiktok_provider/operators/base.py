@@ -3,15 +3,28 @@
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
 
-from tiktok_provider.exceptions import PostFailedError, PostTimeoutError, PostUncertainError
+from tiktok_provider.exceptions import (
+    InvalidInputError,
+    PostFailedError,
+    PostTimeoutError,
+    PostUncertainError,
+    TooLateError,
+)
 from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
 from tiktok_provider.operators.leave_worker import leave_worker
-from tiktok_provider.publishing.parameters import OnCap, OnChangedInput, TypedParameters
+from tiktok_provider.publishing.parameters import (
+    OnCap,
+    OnChangedInput,
+    OnLate,
+    OnPostKeyConflict,
+    TypedParameters,
+)
 from tiktok_provider.publishing.waiting.polling import Outcome, WaitFor, Watch, result_of
 from tiktok_provider.publishing.waiting.result import PostResult, recorded_result, video_url
 from tiktok_provider.retry import TikTokRetryPolicy
@@ -30,6 +43,10 @@ if TYPE_CHECKING:
     from tiktok_provider.publishing.request import PostRequest
     from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
 
+# What Airflow keeps of a mapped task's label.
+LONGEST_LABEL = 250
+_ASKED_FOR = ("manual", "backfill", "operator_triggered")
+
 
 class TikTokPublishingOperator(TypedParameters, BaseOperator):
     """Base of the publishing operators; see ``TikTokPublishVideoOperator`` for the parameters.
@@ -46,6 +63,10 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
     parameter_types: ClassVar[Mapping[str, Any]] = {
         "post_key": str | None,
         "on_changed_input": OnChangedInput,
+        "on_post_key_conflict": OnPostKeyConflict,
+        "allow_duplicate": bool,
+        "max_lateness": timedelta | int | float | None,
+        "on_late": OnLate,
         "on_cap": OnCap,
         "wait": bool,
         "wait_for_post_id": bool,
@@ -59,6 +80,10 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         *,
         post_key: str | None = None,
         on_changed_input: OnChangedInput = "warn",
+        on_post_key_conflict: OnPostKeyConflict = "fail",
+        allow_duplicate: bool = False,
+        max_lateness: timedelta | float | None = None,
+        on_late: OnLate = "skip",
         on_cap: OnCap = "wait",
         wait: bool = True,
         wait_for_post_id: bool = False,
@@ -72,6 +97,10 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         super().__init__(retries=retries, retry_policy=retry_policy, **kwargs)
         self.post_key = post_key
         self.on_changed_input = on_changed_input
+        self.on_post_key_conflict = on_post_key_conflict
+        self.allow_duplicate = allow_duplicate
+        self.max_lateness = max_lateness
+        self.on_late = on_late
         self.on_cap = on_cap
         self.wait = wait
         self.wait_for_post_id = wait_for_post_id
@@ -93,12 +122,18 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         from tiktok_provider.publishing.deferral import DeferTask
 
         self.check_parameters()
+        self._label(context)
+        self.post_key = self._key(context)
         with TikTokHook(self.tiktok_conn_id) as hook:
             while True:
                 try:
                     return self._publish(context, hook)
                 except DeferTask as pause:
                     self._pause(pause)
+                except TooLateError as error:
+                    if self.on_late == "fail":
+                        raise
+                    raise AirflowSkipException(str(error)) from error
 
     def execute_again(
         self,
@@ -133,6 +168,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         from tiktok_provider.publishing.deferral import DeferTask
 
         self._keep_to(post_key, tiktok_conn_id)
+        self._label(context)
         with TikTokHook(self.tiktok_conn_id) as hook:
             try:
                 return self._finish(context, hook, Outcome.from_event(event), reused=reused)
@@ -149,12 +185,35 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         """Return what a task that leaves its worker needs to keep to its post."""
         return {"post_key": self.post_key, "tiktok_conn_id": self.tiktok_conn_id}
 
+    @property
+    def map_label(self) -> str:
+        """What Airflow shows of a mapped task in place of its index: its media's name and its title."""
+        try:
+            request = self.request()
+        except InvalidInputError:
+            # It ends the task, and says more.
+            return ""
+        name = request.media.location.rpartition("/")[2]
+        return " ".join(f"{name} {request.content.get('title') or ''}".split())[:LONGEST_LABEL]
+
+    def _label(self, context: "Context") -> None:
+        """Airflow takes the default of a mapped task's template from its ``partial()`` alone, so set it here."""
+        map_index = context["ti"].map_index
+        if map_index is not None and map_index >= 0 and not context.get("map_index_template"):
+            context["map_index_template"] = "{{ task.map_label }}"
+
     def _stored_post(self, hook: "TikTokHook", context: "Context") -> "StoredPost":
-        from tiktok_provider.publishing.post_key import claimant_of, origin_of, post_key_of
+        from tiktok_provider.publishing.post_key import claimant_of
         from tiktok_provider.publishing.post_record import StoredPost
 
-        key = post_key_of(self.post_key, origin_of(context))
-        return StoredPost(hook.store, key, claimant_of(context))
+        return StoredPost(hook.store, self._key(context), claimant_of(context))
+
+    def _key(self, context: "Context") -> str:
+        from tiktok_provider.publishing.post_key import origin_of, post_key_of
+
+        if self.post_key is not None:
+            return post_key_of(self.post_key, {})
+        return post_key_of(None, origin_of(context), self.request().media.name)
 
     def _rate_limiter(self, hook: "TikTokHook", context: "Context", cap: Cap = Cap.POSTS) -> "RateLimiter":
         from tiktok_provider.publishing.post_key import claimant_of
@@ -184,8 +243,22 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         from tiktok_provider.publishing.session import PublishingSession
 
         limiter = self._rate_limiter(hook, context, request.target.cap)
-        session = PublishingSession(hook, self._stored_post(hook, context), limiter, request)
-        return Publisher(session, origin_of(context), self.on_changed_input).publish()
+        stored_post = self._stored_post(hook, context)
+        session = PublishingSession(hook, stored_post, limiter, request, self.allow_duplicate)
+        return Publisher(
+            session,
+            origin_of(context),
+            on_changed_input=self.on_changed_input,
+            on_post_key_conflict=self.on_post_key_conflict,
+            latest=self._latest(context),
+        ).publish()
+
+    def _latest(self, context: "Context") -> datetime | None:
+        """Return when the post is too late. A run that a person asks for is late by intent, and never too late."""
+        run = context["dag_run"]
+        if self.max_lateness is None or run.run_type in _ASKED_FOR:
+            return None
+        return run.run_after + timedelta(seconds=_seconds(self.max_lateness))
 
     def _wait(self, context: "Context", hook: "TikTokHook", sent: "Sent", wait_for: WaitFor) -> PostResult:
         from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller

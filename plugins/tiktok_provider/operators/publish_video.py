@@ -55,12 +55,19 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     :param brand_content: a paid partnership for another brand than the creator's. Not with ``SELF_ONLY``.
     :param brand_organic: promotes the creator's own business.
     :param is_aigc: labels the video as made with AI.
-    :param post_key: the idempotency key of the post: tasks with the same key are the same post. 1 to 250 characters.
-        Default: a hash of dag id, partition key
-        (else logical date, else run id), task id and map index. A task that is mapped over a list that can change
-        sets it from a natural id, because a map index is a position. Templated.
-    :param on_changed_input: what happens if media, caption or settings differ from a post that is already out or on
-        its way: ``warn``, or ``fail``. It is never posted again.
+    :param post_key: the idempotency key of the post: with the same key it is the same post. 1 to 250 characters.
+        Default: a hash of dag id, partition key (else logical date, else run id), task id and, for a mapped task,
+        where the video lies; not the map index, which is a position. Templated.
+    :param on_changed_input: what happens if caption or settings differ from a post that is already out or on its
+        way, or its file was written again: ``warn``, or ``fail``. It is never posted again.
+    :param on_post_key_conflict: what happens if the post on record under the key has another video (both place and
+        content differ) or comes from another DAG or task: ``fail``, or ``reuse`` returns the recorded post.
+    :param allow_duplicate: the same video may be out twice in one slot (partition key, else logical date, else run
+        id). False: a second one, under another post key, fails before anything is sent.
+    :param max_lateness: how long after the run was due (``run_after``) the post may still begin, as a ``timedelta``
+        or in seconds: what ``catchup`` brings later is not sent. None: without limit. Runs that a person asks for
+        (manual, backfill) are never too late, and what is out stays so.
+    :param on_late: what becomes of a task that is too late: ``skip`` or ``fail``.
     :param on_cap: when a 24-hour cap is reached: ``wait`` in the triggerer until it ends, or ``fail``.
     :param wait: False returns as soon as TikTok has the whole file. Whether it is published is then not known, and
         ``status`` is ``PROCESSING_UPLOAD``. When the task is cleared it asks TikTok once: a post that has failed
@@ -76,6 +83,8 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     :param retries: tries after the first. Default: 3.
     :param retry_policy: default: what the errors themselves say, see ``tiktok_provider.retry``.
     :raises InvalidInputError: with every violation; nothing was sent.
+    :raises PostConflictError: there is another post under the key, or the same video in this slot; nothing was sent.
+    :raises TooLateError: with ``on_late="fail"``; nothing was sent.
     :raises ConnectionSettingsError: the Connection lacks something; nothing was sent.
     :raises AccountClosedError: a 24-hour cap is reached, with ``on_cap="fail"``.
     :raises PostFailedError: TikTok reports FAILED: nothing is out.

@@ -95,6 +95,9 @@ def _intend(session: PublishingSession) -> Intend:
         source=session.request.media.source,
         fingerprint=session.fingerprint,
         content=session.content,
+        location=session.location,
+        digest=session.digest,
+        allow_duplicate=session.allow_duplicate,
         open_id=session.hook.open_id,
     )
 

@@ -13,6 +13,8 @@ from tiktok_provider.exceptions import InvalidInputError
 
 OnChangedInput = Literal["warn", "fail"]
 OnCap = Literal["wait", "fail"]
+OnLate = Literal["skip", "fail"]
+OnPostKeyConflict = Literal["fail", "reuse"]
 
 
 class TypedParameters:

@@ -1,6 +1,7 @@
 """The post key: what makes a later run of the same task the same post."""
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 LONGEST_KEY = 250
+_NOT_MAPPED = "-1"
 
 
 def origin_of(context: "Context") -> dict[str, str]:
@@ -29,20 +31,24 @@ def origin_of(context: "Context") -> dict[str, str]:
     return {"dag_id": ti.dag_id, "run": slot, "task_id": ti.task_id, "map_index": str(_map_index(ti))}
 
 
-def post_key_of(chosen: str | None, origin: Mapping[str, str]) -> str:
+def post_key_of(chosen: str | None, origin: Mapping[str, str], media_name: str = "") -> str:
     """Return the post key.
 
     :param chosen: what the user has set, after templates are rendered; None takes a hash of the origin.
-    :raises InvalidInputError: it is blank or longer than 250 characters.
+    :param media_name: of the media. Of a mapped task it is part of the hash, and not the map index: that is a
+        position, which another entry of the list can have tomorrow.
+    :raises InvalidInputError: it is blank, longer than 250 characters, or has control characters.
     """
     if chosen is None:
-        parts = "\n".join(origin[name] for name in ("dag_id", "run", "task_id", "map_index"))
-        return hashlib.sha256(parts.encode()).hexdigest()[:32]
-    if not isinstance(chosen, str) or not chosen.strip() or len(chosen) > LONGEST_KEY:
-        raise InvalidInputError(
-            [f"post_key is {str(chosen)[:60]!r}, it must be a text of 1 to {LONGEST_KEY} characters"]
-        )
-    return chosen.strip()
+        mapped = origin["map_index"] != _NOT_MAPPED
+        parts = (origin["dag_id"], origin["run"], origin["task_id"], media_name if mapped else _NOT_MAPPED)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    key = chosen.strip()
+    if not key or len(key) > LONGEST_KEY:
+        raise InvalidInputError([f"post_key has {len(key)} characters, it must have 1 to {LONGEST_KEY}"])
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
+        raise InvalidInputError([f"post_key is {key[:60]!r}: it must have no control characters"])
+    return key
 
 
 def claimant_of(context: "Context") -> Claimant:

@@ -17,6 +17,7 @@ from tiktok_provider.store.posts import Content
 class PublishingSession:
     """The request, and the ways to TikTok and to the store.
 
+    :param allow_duplicate: whether another post of the slot may have the same media.
     :param clock: gives the time, in UTC.
     :param sleep: waits, in seconds; None: really.
     """
@@ -25,6 +26,7 @@ class PublishingSession:
     stored_post: StoredPost
     rate_limiter: RateLimiter
     request: PostRequest
+    allow_duplicate: bool = False
     clock: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] | None = None
 
@@ -32,6 +34,16 @@ class PublishingSession:
     def fingerprint(self) -> str:
         """Of the media as they are now."""
         return self.request.media.fingerprint
+
+    @property
+    def location(self) -> str:
+        """Of the media, safe to print."""
+        return self.request.media.location
+
+    @property
+    def digest(self) -> str:
+        """By which the media are known wherever they lie."""
+        return self.request.media.digest
 
     @property
     def content(self) -> Content:

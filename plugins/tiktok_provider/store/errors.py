@@ -7,6 +7,7 @@
     ├── ConnectionSettingsError
     │   └── AccountNotConnectedError  there are no tokens, or none that can be refreshed
     ├── AccountChangedError         the Connection belongs to another TikTok account than the post
+    ├── PostConflictError           under this post key, or with these media, there is another post
     ├── PostTakenError              another try publishes the post by now: this one must stop
     ├── PostStateError              the post's record is in a state in which this cannot be done
     ├── UnreachableError
@@ -60,6 +61,14 @@ class PostStateError(TikTokError):
     """The post's record is in a state that does not allow this. Nothing was changed; the next try reads it again."""
 
     retry = Retry.BACKOFF
+
+
+class PostConflictError(TikTokError):
+    """Another post is on record under the same post key, or the same media are another post of the slot. Nothing was
+    sent; a retry finds the same. The message names both posts and the ways out.
+    """
+
+    actor = Actor.DAG_AUTHOR
 
 
 class StoreNotReadyError(TikTokError):

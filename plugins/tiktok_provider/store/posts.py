@@ -54,9 +54,12 @@ class PostClaim:
     """What a try asks for when it claims a post.
 
     :param kind: ``video`` or later kinds.
-    :param fingerprint: of the media.
+    :param fingerprint: of the media: changes whenever an upload can no longer be resumed with them.
     :param content: caption and settings, to tell later what differs.
-    :param origin: readable parts of the post key (idempotency key): ``dag_id``, ``run``, ``task_id``, ``map_index``.
+    :param origin: where the post comes from: ``dag_id``, ``run`` (its slot), ``task_id``, ``map_index``.
+    :param location: where the media lie, safe to print.
+    :param digest: by which the same media are known elsewhere; empty: not known.
+    :param allow_duplicate: whether another post of the slot may have the same media.
     """
 
     claimant: Claimant
@@ -65,6 +68,9 @@ class PostClaim:
     fingerprint: str
     content: Content
     origin: Mapping[str, str] = field(default_factory=dict)
+    location: str = ""
+    digest: str = ""
+    allow_duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +80,8 @@ class PostRecord:
     :param generation: grows with every claim by another try; every write names it.
     :param lease_until: until then its holder alone may act; None if there is no holder.
     :param open_id: of the account at the first claim, else at the first intent.
-    :param fingerprint: of the last attempt's media, before the first attempt that of the claim.
+    :param fingerprint: of the last attempt's media, before the first attempt that of the claim. So are ``location``
+        and ``digest``; empty in a record that is older than they are.
     :param content: what the last attempt asked for.
     :param attempt: number of the last attempt, 0 before the first.
     :param publish_id: of the last attempt, None before TikTok has given one.
@@ -93,6 +100,8 @@ class PostRecord:
     kind: str
     source: Source
     fingerprint: str
+    location: str = ""
+    digest: str = ""
     content: Content = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
     lease_until: datetime | None = None
@@ -132,11 +141,13 @@ class Claimed:
     """The answer to a claim, after which ``record.generation`` is the one to write with if it is ``YOURS``.
 
     :param retry_in: with ``THEIRS``: seconds until the lease ends at the latest.
+    :param same_media: the newest post of another slot that has the same media and is, or may be, out.
     """
 
     verdict: Verdict
     record: PostRecord
     retry_in: float = 0.0
+    same_media: PostRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,11 +157,16 @@ class Intend:
 
     :param open_id: of the TikTok account whose token is at hand; it stays with the post. Empty: not known.
     :param intent_id: by it a repetition is known whose answer was lost: it begins nothing new.
+    :param digest: where it is known, no other post of the same slot may have it from here on, unless
+        ``allow_duplicate``.
     """
 
     source: Source
     fingerprint: str
     content: Content
+    location: str = ""
+    digest: str = ""
+    allow_duplicate: bool = False
     open_id: str = ""
     intent_id: str = field(default_factory=lambda: uuid4().hex, compare=False)
     type: Literal["intend"] = "intend"

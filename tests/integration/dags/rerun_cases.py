@@ -40,10 +40,17 @@ with DAG("case_partitions", schedule=CronPartitionTimetable("0 0 * * *", timezon
 with DAG("case_rate_limit", params={"video": Param(type="string"), "posts": Param(9, type="integer")}):
 
     @task
-    def videos(params: dict[str, Any] | None = None) -> list[str]:
-        """Return the same video again and again."""
-        return [str((params or {})["video"])] * int((params or {})["posts"])
+    def posts(params: dict[str, Any] | None = None, run_id: str = "") -> list[dict[str, str]]:
+        """Return the same video again and again, each time as a post of its own."""
+        given = params or {}
+        return [
+            {"video": str(given["video"]), "post_key": f"{run_id} {number}"}
+            for number in range(int(given["posts"]))
+        ]
 
     TikTokPublishVideoOperator.partial(
-        task_id="publish", privacy_level="PUBLIC_TO_EVERYONE", tiktok_conn_id="rate_limit"
-    ).expand(video=videos())
+        task_id="publish",
+        privacy_level="PUBLIC_TO_EVERYONE",
+        allow_duplicate=True,
+        tiktok_conn_id="rate_limit",
+    ).expand_kwargs(posts())

@@ -140,3 +140,30 @@ def test_the_tables_can_be_dropped_with_airflows_own(empty_engine: Engine) -> No
 def test_mysql_understands_the_tables(table: object) -> None:
     statement = str(CreateTable(table).compile(dialect=mysql.dialect()))  # type: ignore[arg-type]
     assert "TIMESTAMP(6)" in statement
+
+
+IDENTITIES = {
+    "tiktok_account": {"conn_id", "open_id"},
+    "tiktok_nonce": {"nonce"},
+    "tiktok_post": {
+        "conn_id",
+        "post_key",
+        "task",
+        "try_id",
+        "open_id",
+        "fingerprint",
+        "location",
+        "publish_id",
+    },
+    "tiktok_attempt": {"intent_id", "publish_id"},
+    "tiktok_rate_limit": {"conn_id"},
+    "tiktok_account_closure": {"conn_id"},
+}
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_on_mysql_what_a_thing_is_known_by_differs_by_case_too(name: str) -> None:
+    [table] = [table for table in Base.metadata.sorted_tables if table.name == name]
+    lines = str(CreateTable(table).compile(dialect=mysql.dialect())).splitlines()
+    binary = {line.split()[0] for line in lines if "COLLATE utf8mb4_bin" in line}
+    assert binary == IDENTITIES[name]

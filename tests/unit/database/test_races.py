@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -95,6 +96,27 @@ def test_of_several_tries_that_take_over_at_once_one_can_still_write(mia: Mia) -
         assert row.publish_id in {getattr(record, "publish_id", None) for record in accepted}
         assert len(session.scalars(select(AttemptRow)).all()) == 1
     assert len(accepted) == 1
+
+
+def test_of_several_posts_with_the_same_media_in_one_slot_one_may_begin(mia: Mia) -> None:
+    asyncio.run(mia.store().look("mia"))
+    app, now = read_stored_account("mia", mia.clock.now), mia.clock.now
+    origin = {"run": "date 2026-11-20"}
+
+    def begin(number: int) -> object:
+        key, wanted = f"key {number}", replace(wish(task=f"task {number}"), origin=origin, digest="d1")
+        claimed = patiently(lambda: change(lambda session: claim(session, app, key, wanted, now)))
+        step = replace(intend(), digest="d1")
+        generation = claimed.record.generation
+        return patiently(lambda: change(lambda session: write(session, "mia", key, generation, step, now)))
+
+    outcomes = at_once(begin)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == [
+        *["PostConflictError"] * (RIVALS - 1),
+        "PostRecord",
+    ]
+    with transaction() as session:
+        assert len(session.scalars(select(AttemptRow)).all()) == 1
 
 
 def test_a_write_that_is_on_its_way_while_another_try_takes_over_is_refused(mia: Mia) -> None:

@@ -254,7 +254,7 @@ def test_a_publish_id_that_comes_late_makes_an_uncertain_pull_certain(
     creator: Creator, task: Task, media_url: str, monkeypatch: pytest.MonkeyPatch, resolved: bool
 ) -> None:
     """TikTok has taken longer to answer init than the lease lasts, and another task has come for the same post."""
-    other, run = replace(task, task_id="other"), TikTokHook.run
+    other, run = replace(task, run_id="other"), TikTokHook.run
     slow = iter([True])
 
     def answer_late(hook: TikTokHook, call: Any) -> Any:
@@ -393,7 +393,7 @@ def test_the_question_of_another_task_whose_deadline_has_come_asks_no_person(
 ) -> None:
     creator.sandbox.set_switches(processing_seconds=600)
     deferred(creator, task, clip)
-    other = replace(task, task_id="other")
+    other = replace(task, run_id="other")
     assert task.record
     with pytest.raises(PostTimeoutError) as failure:
         publish(clip, post_key=task.record.post_key, timeout=0.1).execute(other.context)

@@ -473,7 +473,7 @@ def test_a_post_that_is_out_fails_the_task_over_a_change_if_that_is_wanted(
 def test_two_tasks_with_one_post_key_are_one_post_and_two_keys_are_two(
     creator: Creator, task: Task, clip: Path
 ) -> None:
-    other = replace(task, dag_id="summer", logical_date=None)
+    other = replace(task, logical_date=None)
     first = publish(clip, post_key="sku-42").execute(task.context)
     second = publish(clip, post_key="sku-42").execute(other.context)
     assert (second["publish_id"], second["reused"]) == (first["publish_id"], True)

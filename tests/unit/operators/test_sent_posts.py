@@ -185,7 +185,7 @@ def test_an_init_of_a_file_that_was_cut_off_can_be_followed_by_a_pull(
     with pytest.raises(TikTokError):
         publish(clip).execute(task.context)
     assert state(task) == PostState.INTENDED
-    publish(clip, post_key="first").execute(task.context)
+    publish(clip, post_key="first", allow_duplicate=True).execute(task.context)
     [post] = creator.sandbox.feed()
     pull(post["media_url"]).execute(task.next_try().context)
     assert len(creator.sandbox.feed()) == 2

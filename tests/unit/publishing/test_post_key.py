@@ -42,7 +42,6 @@ def test_the_default_key_is_that_of_the_slot_and_not_of_the_run_or_the_try() -> 
     [
         {"dag_id": "summer"},
         {"task_id": "again"},
-        {"map_index": 0},
         {"run_logical_date": DATE.replace(day=21)},
         {"run_partition_key": "italy"},
     ],
@@ -61,10 +60,29 @@ def test_a_users_own_key_is_taken_as_it_is() -> None:
     assert post_key_of(" spring-42 ", {}) == "spring-42"
 
 
-@pytest.mark.parametrize("wanted", ["", "   ", "x" * 251, 42])
-def test_a_key_that_is_none_is_refused(wanted: Any) -> None:
-    with pytest.raises(InvalidInputError, match="post_key is"):
+@pytest.mark.parametrize("wanted", ["", "   ", "x" * 251, "a\x00b", "a\nb", "a\x1b[31m", "\ud800"])
+def test_a_key_that_is_none_is_refused_before_the_store_is_asked(wanted: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"post_key (is|has)"):
         post_key_of(wanted, {})
+
+
+@pytest.mark.parametrize("wanted", ["Frühling/7", "春 1", "🎬", "a\u200db", "x" * 250])
+def test_a_key_may_be_of_any_script(wanted: str) -> None:
+    assert post_key_of(wanted, {}) == wanted
+
+
+def test_a_mapped_task_is_known_by_its_media_and_not_by_its_place_in_the_list() -> None:
+    def mapped(index: int, name: str) -> str:
+        return post_key_of(None, origin_of(context(map_index=index)), name)
+
+    assert mapped(0, "/videos/a.mp4") == mapped(3, "/videos/a.mp4")
+    assert mapped(0, "/videos/a.mp4") != mapped(0, "/videos/b.mp4")
+    assert mapped(0, "/videos/a.mp4") != key()
+
+
+def test_a_task_that_is_not_mapped_is_one_post_wherever_its_video_lies() -> None:
+    origin = origin_of(context())
+    assert post_key_of(None, origin, "/tmp/a.mp4") == post_key_of(None, origin, "/tmp/b.mp4")
 
 
 def test_all_tries_of_a_task_instance_are_one_task_and_each_is_a_try_of_its_own() -> None:

@@ -31,7 +31,7 @@ class Medium:
     """Media of which a test says what is known."""
 
     source: Source = "url"
-    location = fingerprint = "nowhere"
+    location = name = fingerprint = digest = "nowhere"
     secrets: Sequence[str] = ()
 
     def __init__(self, seconds: float | None = None, wrong: Sequence[Violation | str] = ()) -> None:

@@ -8,16 +8,15 @@ from sqlalchemy import CursorResult, delete, select
 from sqlalchemy.orm import Session
 
 from tiktok_provider.database.accounts.transitions import STORE
-from tiktok_provider.database.posts.transitions import (
+from tiktok_provider.database.posts.rows import (
     FORGOTTEN,
-    audit_uncertain,
     end_attempt,
     find,
     last_attempt,
-    limit_lease,
     state_error,
     to_record,
 )
+from tiktok_provider.database.posts.transitions import audit_uncertain, limit_lease
 from tiktok_provider.database.session import audit
 from tiktok_provider.database.tables import AttemptRow, PostRow
 from tiktok_provider.store.errors import no_record
@@ -195,7 +194,9 @@ def _wipe(row: PostRow, now: datetime) -> None:
     """Leave no more than the generation, so that a try that stood still all the while is refused for good."""
     row.state, row.generation = FORGOTTEN, row.generation + 1
     row.content, row.origin, row.status, row.post_ids = {}, {}, {}, []
-    row.fingerprint = row.task = row.try_id = row.username = row.open_id = row.profile_url = ""
+    row.slot_media = None
+    row.fingerprint = row.location = row.digest = ""
+    row.task = row.try_id = row.username = row.open_id = row.profile_url = ""
     row.publish_id = row.encrypted_upload_url = row.post_url = row.lease_until = None
     row.updated_at = now
 

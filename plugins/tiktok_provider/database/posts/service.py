@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from tiktok_provider.database.accounts.connections import read_stored_account
 from tiktok_provider.database.posts import outcomes
 from tiktok_provider.database.posts import transitions as changes
+from tiktok_provider.database.posts.rows import FORGOTTEN, to_record
 from tiktok_provider.database.session import change
 from tiktok_provider.database.tables import PostRow
 from tiktok_provider.database.threads import in_thread
@@ -87,13 +88,13 @@ class PostService:
         :param state: in one state only.
         :param limit: at most so many.
         """
-        rows = select(PostRow).where(PostRow.state != changes.FORGOTTEN)
+        rows = select(PostRow).where(PostRow.state != FORGOTTEN)
         if conn_id is not None:
             rows = rows.where(PostRow.conn_id == conn_id)
         if state is not None:
             rows = rows.where(PostRow.state == state)
         rows = rows.order_by(PostRow.updated_at.desc(), PostRow.id.desc()).limit(limit)
-        return await self._change(lambda session: [changes.to_record(row) for row in session.scalars(rows)])
+        return await self._change(lambda session: [to_record(row) for row in session.scalars(rows)])
 
     async def resolve(
         self,

@@ -3,19 +3,26 @@
 Of two that decide on the same version of a record, the database refuses one, which then decides again.
 """
 
-from dataclasses import fields
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tiktok_provider.database.accounts.refresh_lease import CLOCK_SKEW
 from tiktok_provider.database.accounts.transitions import STORE, current_record
+from tiktok_provider.database.posts import same_media
+from tiktok_provider.database.posts.rows import (
+    FORGOTTEN,
+    end_attempt,
+    find,
+    find_any,
+    last_attempt,
+    state_error,
+    to_record,
+)
 from tiktok_provider.database.session import audit
 from tiktok_provider.database.tables import AccountRecord, AttemptRow, PostRow
 from tiktok_provider.store.connection import Account
-from tiktok_provider.store.errors import AccountChangedError, PostStateError, PostTakenError
+from tiktok_provider.store.errors import AccountChangedError, PostTakenError
 from tiktok_provider.store.posts import (
     LEASE,
     Claimant,
@@ -34,15 +41,12 @@ from tiktok_provider.store.posts import (
     Verdict,
 )
 
-# A record that a person has deleted: only its generation is left.
-FORGOTTEN = "forgotten"
 # How an attempt ends whose place another one takes before its last byte.
 ABANDONED = "abandoned"
 
 # Of a pull: what its record can say when TikTok's answer to init comes late.
 _GIVEN_UP = (PostState.UNCERTAIN, PostState.FAILED)
 _ENDED = (PostState.OUT, PostState.IN_INBOX, PostState.UNCERTAIN)
-_COLUMNS = tuple(column.name for column in fields(PostRecord))
 
 
 def look(session: Session, conn_id: str, post_key: str) -> PostRecord | None:
@@ -56,9 +60,10 @@ def claim(session: Session, account: Account, post_key: str, wanted: PostClaim, 
 
     :raises AccountChangedError: the post was begun for another TikTok account.
     :raises PostTakenError: a later try of the same task holds the lease.
+    :raises PostConflictError: the same media are another post of the slot.
     """
     record = current_record(session, account, now)
-    row = _row(session, account.conn_id, post_key)
+    row = find_any(session, account.conn_id, post_key)
     if row is None or row.state == FORGOTTEN:
         row = _new_record(
             session, row or PostRow(conn_id=account.conn_id, post_key=post_key, generation=0), wanted, now
@@ -69,7 +74,14 @@ def claim(session: Session, account: Account, post_key: str, wanted: PostClaim, 
     if wait := _held_by_another(row, wanted.claimant, now):
         return Claimed(verdict=Verdict.THEIRS, record=to_record(row), retry_in=wait)
     _take(row, wanted, now)
-    return Claimed(verdict=Verdict.YOURS, record=to_record(row))
+    if not wanted.allow_duplicate:
+        same_media.refuse_duplicate(session, row, wanted.digest)
+    elsewhere = same_media.newest_elsewhere(session, row, wanted.digest)
+    return Claimed(
+        verdict=Verdict.YOURS,
+        record=to_record(row),
+        same_media=to_record(elsewhere) if elsewhere is not None else None,
+    )
 
 
 def write(
@@ -106,35 +118,6 @@ def write(
     return to_record(row)
 
 
-def to_record(row: PostRow) -> PostRecord:
-    """Return the record as readers see it."""
-    columns: dict[str, Any] = {name: getattr(row, name) for name in _COLUMNS}
-    return PostRecord(**columns | {"state": PostState(row.state), "post_ids": tuple(row.post_ids)})
-
-
-def find(session: Session, conn_id: str, post_key: str) -> PostRow | None:
-    """Return the row of a post that was not forgotten."""
-    row = _row(session, conn_id, post_key)
-    return None if row is None or row.state == FORGOTTEN else row
-
-
-def last_attempt(session: Session, row: PostRow) -> AttemptRow | None:
-    """Return the last attempt's row; None if it was pruned."""
-    return session.scalar(
-        select(AttemptRow).where(AttemptRow.post_id == row.id, AttemptRow.number == row.attempt)
-    )
-
-
-def end_attempt(
-    attempt: AttemptRow, outcome: str, now: datetime, *, reason: str = "", log_id: str = ""
-) -> None:
-    """Write how an attempt has ended."""
-    attempt.outcome, attempt.ended_at = outcome, now
-    attempt.fail_reason = reason
-    if log_id and log_id not in attempt.log_ids:
-        attempt.log_ids = [*attempt.log_ids, log_id]
-
-
 def audit_uncertain(session: Session, row: PostRow, reason: str) -> None:
     """Write an uncertain post to the audit log."""
     audit(
@@ -146,17 +129,6 @@ def audit_uncertain(session: Session, row: PostRow, reason: str) -> None:
         publish_id=row.publish_id,
         reason=reason,
     )
-
-
-def state_error(row: PostRow, problem: str) -> PostStateError:
-    """Return the error that names the post and its state."""
-    return PostStateError(
-        f"Post {row.post_key!r} of connection {row.conn_id!r} is on record as {str(row.state)!r}: {problem}."
-    )
-
-
-def _row(session: Session, conn_id: str, post_key: str) -> PostRow | None:
-    return session.scalar(select(PostRow).where(PostRow.conn_id == conn_id, PostRow.post_key == post_key))
 
 
 def _new_record(session: Session, row: PostRow, wanted: PostClaim, now: datetime) -> PostRow:
@@ -174,12 +146,8 @@ def _new_record(session: Session, row: PostRow, wanted: PostClaim, now: datetime
 
 
 def _record_content(row: PostRow, wanted: PostClaim) -> None:
-    row.kind, row.source, row.fingerprint, row.content = (
-        wanted.kind,
-        wanted.source,
-        wanted.fingerprint,
-        dict(wanted.content),
-    )
+    row.kind, row.source, row.content = wanted.kind, wanted.source, dict(wanted.content)
+    row.fingerprint, row.location, row.digest = wanted.fingerprint, wanted.location, wanted.digest
 
 
 def _clear_attempt(row: PostRow) -> None:
@@ -237,7 +205,17 @@ def _take(row: PostRow, wanted: PostClaim, now: datetime) -> None:
         row.task, row.try_number, row.try_id = holder
     if not row.attempt:
         _record_content(row, wanted)
+    if wanted.origin and _is_unsent(row):
+        # Whichever task goes on from here, the post will be its own.
+        row.origin = dict(wanted.origin)
     row.lease_until, row.updated_at = now + LEASE, now
+
+
+def _is_unsent(row: PostRow) -> bool:
+    """Whether nothing can be out, so that a new attempt may be made."""
+    return row.state in (PostState.CLAIMED, PostState.FAILED, PostState.UPLOADING) or (
+        row.state == PostState.INTENDED and row.source == "file"
+    )
 
 
 def _intend(session: Session, row: PostRow, step: Intend, now: datetime) -> None:
@@ -253,9 +231,11 @@ def _intend(session: Session, row: PostRow, step: Intend, now: datetime) -> None
         last.sent_bytes = row.sent_bytes
         end_attempt(last, ABANDONED, now)
     _clear_attempt(row)
+    same_media.reserve(session, row, step)
     row.state = PostState.INTENDED
     row.attempt += 1
-    row.source, row.fingerprint, row.content = step.source, step.fingerprint, dict(step.content)
+    row.source, row.content = step.source, dict(step.content)
+    row.fingerprint, row.location, row.digest = step.fingerprint, step.location, step.digest
     # At the claim the account may not have been known yet: TikTok's answer to a refresh says it.
     row.open_id = row.open_id or step.open_id
     session.flush()

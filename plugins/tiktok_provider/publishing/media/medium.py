@@ -26,7 +26,18 @@ class Media(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """What the same media are known by."""
+        """What an upload is resumed by: it changes whenever the bytes may have changed."""
+
+    @property
+    def name(self) -> str:
+        """What the media are known by before they are read: where they lie, without what a signature changes."""
+
+    @property
+    def digest(self) -> str:
+        """What the same media are known by wherever they lie, as far as it can be known: 64 hexadecimal digits.
+
+        :raises InvalidInputError: they are missing, or not to be read.
+        """
 
     @property
     def secrets(self) -> Sequence[str]:

@@ -1,6 +1,8 @@
 """A video that TikTok pulls from a URL. Source: TikTok's "Media Transfer Guide", "PULL_FROM_URL"."""
 
+import hashlib
 import ipaddress
+import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,6 +18,30 @@ _PREFIX_RULE = (
     "TikTok follows no redirects, and pulls only from a domain or URL prefix that the TikTok app has verified in"
     " TikTok's developer portal"
 )
+
+# What each signing of a URL changes: at AWS (CloudFront, too), at Google Cloud, and at Azure, if there is a "sig".
+_SIGNATURE = re.compile(
+    r"x-(amz|goog)-.*|awsaccesskeyid|googleaccessid|signature|expires|policy|key-pair-id", re.IGNORECASE
+)
+_AZURE = {
+    "sv",
+    "ss",
+    "srt",
+    "sp",
+    "se",
+    "st",
+    "spr",
+    "sip",
+    "sr",
+    "si",
+    "sdd",
+    "skoid",
+    "sktid",
+    "skt",
+    "ske",
+    "sks",
+}
+_AZURE |= {"skv", "saoid", "suoid", "scid", "ses", "sig"}
 
 
 class VideoUrl:
@@ -46,6 +72,18 @@ class VideoUrl:
     def fingerprint(self) -> str:
         """What the same video is known by: a signed URL's query changes with every signature."""
         return f"URL {self.location}"
+
+    @property
+    def name(self) -> str:
+        """The URL without its signature. Of what else is in its query, only a hash is shown."""
+        parts = self._parts()
+        kept = _without_signature(parts.query) if parts else ""
+        return f"{self.location}?{hashlib.sha256(kept.encode()).hexdigest()}" if kept else self.location
+
+    @property
+    def digest(self) -> str:
+        """A hash of its name: what is behind the URL is not read."""
+        return hashlib.sha256(self.name.encode()).hexdigest()
 
     @property
     def secrets(self) -> Sequence[str]:
@@ -104,6 +142,13 @@ class VideoUrl:
         except ValueError:
             return None
         return parts
+
+
+def _without_signature(query: str) -> str:
+    """Return the parts of a query that say which video it is: not those that each signing of a URL changes."""
+    named = [(part.partition("=")[0], part) for part in query.split("&")]
+    azure = _AZURE if any(name == "sig" for name, _ in named) else ()
+    return "&".join(part for name, part in named if not _SIGNATURE.fullmatch(name) and name not in azure)
 
 
 def _is_address(host: str) -> bool:
