@@ -15,8 +15,9 @@ from tests.unit.conftest import CONN_ID, Creator, Task
 from tests.unit.operators.test_publish_video import INIT, publish, pull
 from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.exceptions import TooLateError
+from tiktok_provider.publishing.post_record import StoredPost
 from tiktok_provider.store.errors import PostConflictError
-from tiktok_provider.store.posts import PostState
+from tiktok_provider.store.posts import Claimed, PostClaim, PostState
 from tiktok_sandbox.clips import make_clip
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
@@ -110,6 +111,23 @@ def test_a_post_key_whose_post_failed_may_be_used_by_another_task_which_then_own
     with pytest.raises(PostConflictError):
         publish(clip, post_key="launch").execute(task.next_try().context)
     assert feed(creator) == 1
+
+
+def test_another_post_that_takes_the_key_right_before_the_claim_is_no_success(
+    creator: Creator, task: Task, clip: Path, other_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creator.sandbox.set_switches(processing_seconds=600)
+    claim, other, is_first = StoredPost.claim, replace(task, task_id="other", id="other"), iter([True])
+
+    def claim_late(stored_post: StoredPost, wanted: PostClaim) -> Claimed:
+        if next(is_first, False):
+            publish(clip, post_key="launch", wait=False).execute(other.context)
+        return claim(stored_post, wanted)
+
+    monkeypatch.setattr(StoredPost, "claim", claim_late)
+    with pytest.raises(PostConflictError, match="is the key of another post"):
+        publish(other_clip, post_key="launch", wait=False).execute(task.context)
+    assert creator.calls(INIT) == [INIT]
 
 
 @pytest.mark.parametrize(
