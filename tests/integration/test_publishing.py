@@ -97,6 +97,9 @@ def test_mapped_tasks_publish_and_wait_for_each_of_a_list(
     assert {post["sha256"] for post in sandbox.feed()} == {sha256(path) for path in clips}
     waited = {run.xcom("wait", map_index=index)["publish_id"] for index in range(3)}
     assert waited == {post["publish_id"] for post in sandbox.feed()}
+    tasks = run.client.task_instances(run.dag_id, run.run_id)
+    shown = {task["rendered_map_index"] for task in tasks if task["task_id"] == "send"}
+    assert shown == {path.name for path in clips}, "not 0, 1, 2"
 
 
 def test_waiting_on_the_worker_works_too(
