@@ -1,6 +1,8 @@
 """Our upload beside ``curl -T``, in one run, to a sink that reads and forgets, with the same chunks.
 
-    python benchmarks/upload.py [--rounds 5] [--megabytes 60 512 4000]
+    python benchmarks/upload.py [--rounds 5] [--megabytes 60 512 4000] [--tls]
+
+It needs a C compiler and OpenSSL's headers (on Debian: gcc and libssl-dev), curl and openssl.
 
 The two take turns. For curl, time and CPU are those of its whole process, which starts in milliseconds. For us they
 are those of the upload, on a client that is already there: in a task the upload follows two other calls. Memory is
@@ -16,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,8 @@ from pathlib import Path
 
 from tiktok_provider.api.chunks import ChunkPlan, plan_chunks
 
-BUFFER = 1 << 20
+# The certificate that both clients trust, as for any program that uses OpenSSL.
+TRUSTED = "SSL_CERT_FILE"
 
 
 @dataclass(frozen=True)
@@ -40,58 +42,35 @@ class Measure:
 # --- the sink -------------------------------------------------------------------------------------------------
 
 
-def serve_sink(listener: socket.socket) -> None:
-    """Accept uploads for ever; each connection has a thread."""
-    while True:
-        connection, _ = listener.accept()
-        threading.Thread(target=_swallow, args=(connection,), daemon=True).start()
-
-
-def _swallow(connection: socket.socket) -> None:
-    """Read requests and answer 206, or 201 for the one with the last byte; the bytes go nowhere."""
-    buffer = bytearray(BUFFER)
-    with connection:
-        while head := _read_head(connection):
-            lines, begun = head
-            headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
-            if headers.get("expect"):
-                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-            left = int(headers["content-length"]) - begun
-            while left > 0:
-                read = connection.recv_into(buffer, min(left, BUFFER))
-                if not read:
-                    return
-                left -= read
-            _, _, span = headers["content-range"].partition(" ")
-            last, total = span.partition("-")[2].split("/")
-            status = "201 Created" if int(last) + 1 == int(total) else "206 Partial Content"
-            connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
-
-
-def _read_head(connection: socket.socket) -> tuple[list[str], int] | None:
-    """Return the lines of one request's head, and how many bytes of its body came along."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = connection.recv(65536)
-        if not piece:
-            return None
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    return head.decode("latin-1").split("\r\n"), len(body)
-
-
 @contextmanager
-def sink() -> Iterator[str]:
-    """Run the sink in a process of its own, and give its URL."""
+def sink(folder: Path, certificate: Path | None) -> Iterator[str]:
+    """Compile the sink, run it, and give its URL.
+
+    :param certificate: with its key, for TLS; None: without TLS.
+    """
+    program = folder / "upload_sink"
+    source = Path(__file__).parent / "upload_sink.c"
+    subprocess.run(["cc", "-O2", "-o", program, source, "-lssl", "-lcrypto", "-lpthread"], check=True)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        pid = os.fork()
-        if pid == 0:
-            serve_sink(listener)
+        descriptor = listener.fileno()
+        command = [str(program), str(descriptor), *([str(certificate)] if certificate else [])]
+        process = subprocess.Popen(command, pass_fds=[descriptor])
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"{'https' if certificate else 'http'}://localhost:{listener.getsockname()[1]}"
         finally:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
+            process.kill()
+            process.wait()
+
+
+def write_certificate(folder: Path) -> Path:
+    """Make a key and a certificate for localhost, both in one file."""
+    key, certificate, both = (folder / name for name in ("key.pem", "certificate.pem", "both.pem"))
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "2"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = ["openssl", "req", "-x509", *kind, *names, "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    both.write_bytes(key.read_bytes() + certificate.read_bytes())
+    return both
 
 
 # --- the two clients ------------------------------------------------------------------------------------------
@@ -120,6 +99,7 @@ def _curl_lines(url: str, plan: ChunkPlan, folder: Path) -> Iterator[str]:
             f'url = "{url}/upload"\nupload-file = "{part}"\nsilent\nfail\n'
             f'header = "Content-Type: video/mp4"\nheader = "Expect:"\n'
             f'header = "Content-Range: bytes {chunk.first}-{chunk.last}/{plan.size}"'
+            + (f'\ncacert = "{os.environ[TRUSTED]}"' if TRUSTED in os.environ else "")
         )
 
 
@@ -205,7 +185,7 @@ def compare(url: str, size: int, rounds: int, folder: Path) -> str:
     mine, theirs = zip(*pairs, strict=True)
     gigabytes = size / 1e9
     return (
-        f"| {size / 1e6:,.0f} MB, {plan.count} chunks"
+        f"| {size / 1e6:,.0f} MB, {plan.count} chunk{'s' * (plan.count > 1)}"
         f" | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         f" | {_median_speed(size, mine):,.0f} | {_median_speed(size, theirs):,.0f}"
         f" | {statistics.median(m.cpu_seconds for m in mine) / gigabytes:.2f}"
@@ -223,6 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--megabytes", type=int, nargs="+", default=[60, 512, 4000])
+    parser.add_argument("--tls", action="store_true", help="as TikTok is: with TLS")
     parser.add_argument("--upload", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.upload:
@@ -232,9 +213,14 @@ def main() -> None:
         "| file | throughput, ours / curl: median (min to max) | ours, MB/s | curl, MB/s"
         " | our CPU s/GB | curl's CPU s/GB | our peak over the base, MB |\n|---|---|---|---|---|---|---|"
     )
-    with tempfile.TemporaryDirectory() as folder, sink() as url:
-        for megabytes in arguments.megabytes:
-            print(compare(url, megabytes * 1_000_000, arguments.rounds, Path(folder)), flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        certificate = write_certificate(folder) if arguments.tls else None
+        if certificate:
+            os.environ[TRUSTED] = str(certificate)
+        with sink(folder, certificate) as url:
+            for megabytes in arguments.megabytes:
+                print(compare(url, megabytes * 1_000_000, arguments.rounds, folder), flush=True)
 
 
 if __name__ == "__main__":
