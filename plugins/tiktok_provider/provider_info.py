@@ -104,7 +104,11 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": name,
-                "python-modules": ["tiktok_provider.triggers.doctor", "tiktok_provider.triggers.post_status"],
+                "python-modules": [
+                    "tiktok_provider.triggers.cap",
+                    "tiktok_provider.triggers.doctor",
+                    "tiktok_provider.triggers.post_status",
+                ],
             }
         ],
         "extra-links": ["tiktok_provider.links.TikTokPostLink"],

@@ -43,21 +43,22 @@ def _refuse_unreadable(conn_id: str) -> None:
     with transaction() as session:
         if session.scalar(select(Connection.id).where(Connection.conn_id == conn_id)) is not None:
             raise ConnectionUnreadableError(
-                f"Connection {conn_id!r} is in Airflow's database and cannot be read there: another [core] fernet_key"
-                " has encrypted it. Run this with that key, or delete the connection under Admin > Connections and"
-                " begin again."
+                f"Connection {conn_id!r} in Airflow's database cannot be decrypted.\n"
+                "Another [core] fernet_key has encrypted it. Run this with that key, or delete the connection under"
+                " Admin > Connections and begin again."
             )
 
 
 def _draft(args: Namespace) -> Connection:
-    if sanitize_conn_id(args.conn_id, ID_LEN - len(tokens_conn_id(""))) is None:
+    if sanitize_conn_id(args.conn_id, ID_LEN - len(tokens_conn_id(""))) != args.conn_id:
         raise ConnectionSettingsError(
-            f"{args.conn_id!r} cannot be a connection id: it may hold letters, digits and # ! - _ . : / ( ), and must"
-            " be short enough for the id of the connection with the tokens."
+            f"{args.conn_id!r} cannot be a connection id.\n"
+            "It may hold letters, digits and # ! - _ . : / ( ), and must be short enough for the id of the connection"
+            " with the tokens."
         )
     if not args.client_key:
         raise ConnectionSettingsError(
-            f"Connection {args.conn_id!r} is not there yet: name the TikTok app with --client-key to make it."
+            f"Connection {args.conn_id!r} is not there yet.\nName the TikTok app with --client-key to make it."
         )
     extra = {"authorize_url": args.authorize_url} if args.authorize_url else {}
     return Connection(
@@ -77,8 +78,8 @@ def _client_secret() -> str:
         secret = getpass("Client secret of the TikTok app: ").strip()
     if not secret:
         raise ConnectionSettingsError(
-            f"The app's Client secret is missing: set the environment variable {SECRET_VARIABLE}, or run this on a"
-            " terminal to be asked for it."
+            "The app's Client secret is missing.\n"
+            f"Set the environment variable {SECRET_VARIABLE}, or run this on a terminal to be asked for it."
         )
     return secret
 
@@ -92,6 +93,7 @@ def _refuse_contradictions(account: Account, args: Namespace) -> None:
     differing = [option for option, (given, stored) in options.items() if given and given != stored]
     if differing:
         raise ConnectionSettingsError(
-            f"Connection {args.conn_id!r} exists and has another value for {', '.join(differing)}. Leave that"
-            " away, or change the connection under Admin > Connections first."
+            f"Connection {args.conn_id!r} exists and has other values than the options.\n"
+            f"They differ in {', '.join(differing)}. Leave that away, or change the connection under"
+            " Admin > Connections first."
         )

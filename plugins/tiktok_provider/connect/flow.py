@@ -88,15 +88,16 @@ def _asked(account: Account, tokens: TokenResponse, call: Call[T]) -> T:
 def other_account(conn_id: str) -> ConsentError:
     """Return the error of a consent by another TikTok account than the Connection's."""
     return ConsentError(
-        f"Connection {conn_id!r} belongs to another TikTok account than the one that has consented, so it stays as"
-        " it is. Log out of TikTok in the browser and begin again, or use --switch-account if the connection is to"
-        " change to the other account."
+        f"Connection {conn_id!r} belongs to another TikTok account than has consented.\n"
+        "It stays as it is. Log out of TikTok in the browser and begin again, or use --switch-account if the"
+        " connection is to change to the other account."
     )
 
 
 def unknown_account(conn_id: str) -> ConsentError:
     """Return the error of a consent for which TikTok names no account."""
     return ConsentError(
-        f"TikTok did not say which account has consented, so connection {conn_id!r} stays as it is. Begin again with"
-        " the scope user.info.basic, or use --switch-account if you are sure that it is the right one."
+        "TikTok did not say which account has consented.\n"
+        f"So connection {conn_id!r} stays as it is. Begin again with the scope user.info.basic, or use"
+        " --switch-account if you are sure that it is the right one."
     )

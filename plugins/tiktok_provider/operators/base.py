@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
-from tiktok_provider.exceptions import PostFailedError, PostTimeoutError, PostUncertainError
-from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
+from tiktok_provider.exceptions import FewFrames, PostFailedError, PostTimeoutError, PostUncertainError
+from tiktok_provider.links import TikTokPostLink, show_post
 from tiktok_provider.operators.leave_worker import leave_worker
 from tiktok_provider.publishing.parameters import OnCap, OnChangedInput, TypedParameters
 from tiktok_provider.publishing.waiting.polling import Outcome, WaitFor, Watch, result_of
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from tiktok_provider.publishing.rate_limit import RateLimiter
     from tiktok_provider.publishing.request import PostRequest
     from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
+
+
+# Seconds after which a task that waits on its worker looks whether its account was reopened.
+_LOOK_AGAIN = 300.0
 
 
 class TikTokPublishingOperator(TypedParameters, BaseOperator):
@@ -92,8 +96,8 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         from tiktok_provider.hooks.tiktok import TikTokHook
         from tiktok_provider.publishing.deferral import DeferTask
 
-        self.check_parameters()
-        with TikTokHook(self.tiktok_conn_id) as hook:
+        with FewFrames(), TikTokHook(self.tiktok_conn_id) as hook:
+            self.check_parameters()
             while True:
                 try:
                     return self._publish(context, hook)
@@ -133,7 +137,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         from tiktok_provider.publishing.deferral import DeferTask
 
         self._keep_to(post_key, tiktok_conn_id)
-        with TikTokHook(self.tiktok_conn_id) as hook:
+        with FewFrames(), TikTokHook(self.tiktok_conn_id) as hook:
             try:
                 return self._finish(context, hook, Outcome.from_event(event), reused=reused)
             except DeferTask as pause:
@@ -166,16 +170,17 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
     def _pause(self, pause: "DeferTask") -> None:
         """Leave the worker until it is time; without deferral, wait on it."""
         if self.deferrable:
-            leave_worker(self, pause, **self._rendered())
-        self.log.info("Waiting %.0f s on the worker, as %s.", pause.seconds, pause.reason)
-        time.sleep(pause.seconds)
+            leave_worker(self, pause, self.tiktok_conn_id, **self._rendered())
+        self.log.info("%s The task keeps its worker.", pause)
+        # A person may reopen an account that a cap has closed.
+        time.sleep(min(pause.seconds, _LOOK_AGAIN) if pause.cap else pause.seconds)
 
     def _publish(self, context: "Context", hook: "TikTokHook") -> PostResult:
         request = self.request()
         sent = self._send(context, hook, request)
-        # The link and other readers of XComs find these before the task defers.
+        # Readers of XComs find these before the task defers.
         context["ti"].xcom_push("publish_id", sent.record.publish_id)
-        context["ti"].xcom_push(POST_URL_KEY, sent.record.post_url or "")
+        show_post(self, context, sent.record.post_url)
         return self._wait(context, hook, sent, self.wait_for(request))
 
     def _send(self, context: "Context", hook: "TikTokHook", request: "PostRequest") -> "Sent":
@@ -248,7 +253,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
             # A person, another task or a later attempt knows better than this wait.
             return self._result(context, record, reused=True)
         if outcome.kind in ("failed", "incomplete") and record.publish_id != outcome.publish_id:
-            raise DeferTask(0.0, f"another attempt has followed {outcome.publish_id}")
+            raise DeferTask(0.0, "another attempt has followed this one")
         try:
             result_of(outcome)
         except PostFailedError as error:
@@ -278,7 +283,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
 
     def _result(self, context: "Context", record: PostRecord, *, reused: bool) -> PostResult:
         result = recorded_result(record, reused=reused)
-        context["ti"].xcom_push(POST_URL_KEY, result["post_url"] or "")
+        show_post(self, context, result["post_url"])
         self.log.info(
             "%s is %s: %s", record.publish_id, result["status"], result["post_url"] or "no public id"
         )

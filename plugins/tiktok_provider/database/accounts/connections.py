@@ -51,8 +51,8 @@ def read_masked_account(connection: Connection, now: datetime) -> Account:
     """Read a user's Connection, stored or not, and mask its secrets; see ``read_stored_account``."""
     if len(tokens_conn_id(connection.conn_id)) > ID_LEN:
         raise ConnectionSettingsError(
-            f"Connection {connection.conn_id!r} has too long an id: {tokens_conn_id(connection.conn_id)!r}, where its"
-            f" tokens are kept, may have {ID_LEN} characters."
+            f"A connection has too long an id, allowed are {ID_LEN - len(tokens_conn_id(''))} characters.\n"
+            f"It is {connection.conn_id!r}; its tokens are kept in {tokens_conn_id(connection.conn_id)!r}."
         )
     with _decrypting(connection.conn_id):
         account = read_account(connection, host_policy(), now)
@@ -113,10 +113,10 @@ def check_origin(session: Session, account: Account) -> None:
     if client_key == account.client_key and origin_of(host, where) == origin_of(account.base_url, where):
         return
     raise ConnectionSettingsError(
-        f"The tokens of connection {account.conn_id!r} were given to the app with {CLIENT_KEY} {client_key!r} at"
-        f" {host}; the connection now says {account.client_key!r} at {account.base_url}. Put it back, or have the"
-        " owner of the TikTok account connect it again as it is now: airflow tiktok connect"
-        f" {account.conn_id} --switch-account"
+        f"The tokens of connection {account.conn_id!r} were given to another app or host.\n"
+        f"They are those of {CLIENT_KEY} {client_key!r} at {host}; the connection now says {account.client_key!r} at"
+        f" {account.base_url}.\nPut it back, or have the owner of the TikTok account connect it again as it is now:"
+        f" airflow tiktok connect {account.conn_id} --switch-account"
     )
 
 
@@ -215,8 +215,8 @@ def _stored(session: Session, conn_id: str) -> Connection | None:
         return None
     if not _is_ours(session, found[0]):
         raise ConnectionSettingsError(
-            f"Connection {tokens_conn_id(conn_id)!r} was made or changed by a person. Rename it: its id is where the"
-            f" tokens of connection {conn_id!r} are kept."
+            f"Connection {tokens_conn_id(conn_id)!r} was made or changed by a person.\n"
+            f"Rename it: its id is where the tokens of connection {conn_id!r} are kept."
         )
     return _loaded(session, tokens_conn_id(conn_id))
 
@@ -285,7 +285,8 @@ def _decrypting(conn_id: str) -> Iterator[None]:
         yield
     except _UNDECRYPTABLE:
         raise ConnectionUnreadableError(
-            f"Connection {conn_id!r} cannot be decrypted with the present [core] fernet_key."
+            f"Connection {conn_id!r} cannot be decrypted.\nThe present [core] fernet_key is not the one that has"
+            " encrypted it."
         ) from None
 
 

@@ -340,9 +340,9 @@ def _report_waiting(conn_id: str, state: RetryCallState) -> None:
 
 def _fault_of_this_server(error: Exception) -> UnreachableError:
     return UnreachableError(
-        "TikTok cannot be called where tokens are refreshed, as a rule the API server"
-        f" ({type(error).__name__}, see its log). The administrator of Airflow checks SSL_CERT_FILE, SSL_CERT_DIR and"
-        " the proxy settings there.",
+        f"TikTok cannot be called where tokens are refreshed ({type(error).__name__}).\n"
+        "That is the API server, as a rule: see its log. The administrator of Airflow checks SSL_CERT_FILE,"
+        " SSL_CERT_DIR and the proxy settings there.",
         maybe_processed=True,
     )
 
