@@ -11,11 +11,12 @@ from airflow.models.connection import sanitize_conn_id
 from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy import select
 
+from tiktok_provider.api.hosts import API_BASE_URL
 from tiktok_provider.database.accounts.connections import read_masked_account
 from tiktok_provider.database.session import transaction
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.connection import Account, base_url
+from tiktok_provider.store.connection import Account, base_url, read_extra
 from tiktok_provider.store.token_sets import tokens_conn_id
 
 SECRET_VARIABLE = "TIKTOK_CLIENT_SECRET"
@@ -27,15 +28,27 @@ def find_or_draft(args: Namespace) -> tuple[Account, Connection | None]:
     :param args: of ``airflow tiktok connect``.
     :raises ConnectionSettingsError: a field is missing or malformed, or an option contradicts the Connection.
     """
+    draft = None
     try:
         connection = Connection.get_connection_from_secrets(args.conn_id)
     except AirflowNotFoundException:
         _refuse_unreadable(args.conn_id)
-        draft = _draft(args)
-        return read_masked_account(draft, utc_now()), draft
+        connection = draft = _draft(args)
     account = read_masked_account(connection, utc_now())
     _refuse_contradictions(account, args)
-    return account, None
+    _refuse_foreign_consent(account, connection)
+    return account, draft
+
+
+def _refuse_foreign_consent(account: Account, connection: Connection) -> None:
+    """Refuse to lead a person to TikTok for an app of another host, such as a sandbox."""
+    named = str(read_extra(account.conn_id, connection.extra).get("authorize_url") or "").strip()
+    if account.base_url != API_BASE_URL and not named:
+        raise ConnectionSettingsError(
+            f"Connection {account.conn_id!r} names a host of its own, but no consent page.\n"
+            f"TikTok's page does not know the apps of {account.base_url}. Name the page with --authorize-url, or in"
+            f" the connection; a sandbox's is {account.base_url}/v2/auth/authorize/"
+        )
 
 
 def _refuse_unreadable(conn_id: str) -> None:

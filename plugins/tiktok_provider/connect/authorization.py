@@ -60,6 +60,11 @@ class AuthorizationRequest:
         # Bytes: compare_digest takes ASCII texts only, and a pasted text may hold any character.
         is_ours = hmac.compare_digest(state.encode(errors="replace"), self.state.encode())
         # TikTok does not promise the state beside an error; a forged one ends nothing but this attempt.
+        if not values.keys() & {"state", "error"}:
+            raise ForeignRedirectError(
+                "This is not the whole address: it holds no state.\n"
+                "Begin again, and copy all that the browser's address bar shows, from http to the end."
+            )
         if not is_ours and (state or not error):
             raise ForeignRedirectError(
                 "This is not the answer to this attempt: its state differs.\n"

@@ -10,7 +10,7 @@ from airflow.models import Connection
 from airflow.models.base import ID_LEN
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from cryptography.fernet import InvalidToken
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from tiktok_provider.api.hosts import origin_of
@@ -30,7 +30,12 @@ from tiktok_provider.store.errors import connection_not_seen
 from tiktok_provider.store.token_sets import StoredTokens, tokens_conn_id
 
 # The description of each Connection that the store writes.
-_OURS = "Written by the TikTok provider, which keeps the current tokens here. Do not edit."
+_OURS = (
+    "Written by the TikTok provider, which keeps the account's current tokens here. Do not edit or delete it: else the"
+    " account must be connected again."
+)
+# How the description begins of a user's Connection that airflow tiktok connect has made.
+_CONNECTED = "TikTok account "
 _TOKENS = ("access_token", "refresh_token")
 _TOKEN_FIELDS = (*_TOKENS, "access_expires_at", "refresh_expires_at")
 # What Airflow raises of what another Fernet key has encrypted, or if there is none, or none that is one.
@@ -66,18 +71,44 @@ def define(session: Session, draft: Connection) -> None:
         return
     # A copy: an object that was in a failed transaction cannot be added to the next one.
     fields = {name: getattr(draft, name) for name in ("conn_type", "login", "password", "host", "extra")}
-    session.add(Connection(draft.conn_id, **fields))
+    session.add(Connection(draft.conn_id, description=_CONNECTED, **fields))
+    session.flush()
+
+
+def describe(session: Session, conn_id: str, tokens: StoredTokens) -> None:
+    """Describe a user's Connection that ``airflow tiktok connect`` has made; the words of a person stay."""
+    found = _labels(session, Connection.conn_id == conn_id)
+    if not found or not (found[0].description or "").startswith(_CONNECTED):
+        return
+    description = _described(tokens)
+    session.execute(update(Connection).where(Connection.conn_id == conn_id).values(description=description))
+
+
+def _described(tokens: StoredTokens) -> str:
+    name = f"@{tokens.username}" if tokens.username else f"with open id {tokens.open_id or 'unknown'}"
+    scopes = ", ".join(tokens.scope.replace(",", " ").split()) or "unknown scopes"
+    until = f"{tokens.refresh_expires_at:%Y-%m-%d}"
+    return f"{_CONNECTED}{name}, connected until {until} with {scopes}"
 
 
 def read_tokens(session: Session, conn_id: str, now: datetime) -> StoredTokens | None:
     """Return the current tokens; None if their Connection is gone.
 
     :raises ConnectionUnreadableError: they cannot be decrypted.
+    :raises ConnectionSettingsError: a person has edited them.
     """
     connection = _stored(session, conn_id)
     if connection is None:
         return None
-    tokens = tokens_in(connection.conn_id, _extra_of(connection), now)
+    try:
+        tokens = tokens_in(connection.conn_id, _extra_of(connection), now)
+    except ConnectionUnreadableError:
+        raise
+    except ConnectionSettingsError as error:
+        raise ConnectionSettingsError(
+            f"{error}\nA person has edited it, and it holds the account's tokens. Connect the account again:"
+            f" airflow tiktok connect {conn_id}"
+        ) from None
     if tokens is not None:
         TOKEN_MASKS.mask(conn_id, tokens.access_token, tokens.refresh_token)
     return tokens

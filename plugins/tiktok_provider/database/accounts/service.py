@@ -19,6 +19,7 @@ from tiktok_provider.database.accounts import transitions as changes
 from tiktok_provider.database.accounts.connections import (
     check_origin,
     define,
+    describe,
     is_defined,
     read_initial_tokens,
     read_masked_account,
@@ -154,7 +155,9 @@ class AccountService:
         def connect_in(session: Session, account: Account) -> changes.Outcome:
             if draft:
                 define(session, draft)
-            return changes.connect(session, account, stored, actor, self._clock())
+            outcome = changes.connect(session, account, stored, actor, self._clock())
+            describe(session, conn_id, stored)
+            return outcome
 
         # The Connection was read before the consent, so it is there: if it cannot be read now, the database is away.
         transient = (*_TRANSIENT, ConnectionUnreadableError)
