@@ -31,8 +31,8 @@ from tiktok_provider.store.token_sets import StoredTokens, tokens_conn_id
 
 # The description of each Connection that the store writes.
 _OURS = (
-    "Written by the TikTok provider, which keeps the account's current tokens here. Do not edit or delete it: else the"
-    " account must be connected again."
+    "Written by the TikTok provider, which keeps the account's current tokens here. Do not edit or delete it: else"
+    " the account must be connected again."
 )
 # How the description begins of a user's Connection that airflow tiktok connect has made.
 _CONNECTED = "TikTok account "
