@@ -125,8 +125,8 @@ API_CODES: dict[str, Entry] = {
         CapReachedError,
         NONE,
         NEXT_DAY,
-        "The creator has reached TikTok's cap of API posts in 24 hours, counted over all apps",
-        "Wait until the window of 24 hours ends, or post from the TikTok app.",
+        "The creator has reached TikTok's cap of API posts in 24 hours",
+        "It counts over all apps: wait until its window ends, or post from the TikTok app.",
     ),
     "spam_risk_user_banned_from_posting": _entry(
         AccountError,
@@ -146,15 +146,17 @@ API_CODES: dict[str, Entry] = {
         CapReachedError,
         APP,
         NEXT_DAY,
-        "The TikTok app has reached its own cap of posting users in 24 hours; this account is fine",
-        "Wait for the next day, or the app's owner asks TikTok for a larger cap (five before the audit).",
+        "The TikTok app has reached its own cap of posting users in 24 hours",
+        "This account is fine: wait for the next day, or the app's owner asks TikTok for a larger cap (five before"
+        " the"
+        " audit).",
     ),
     "unaudited_client_can_only_post_to_private_accounts": _entry(
         AppError,
         APP,
         NEVER,
-        "The TikTok app is not audited: the creator's whole account must be private, not just this post",
-        "Set the account to private in TikTok's settings and post with SELF_ONLY, or have the app audited.",
+        "The TikTok app is not audited: it can only post to private accounts",
+        "Set the whole account to private in TikTok's settings and post with SELF_ONLY, or have the app audited.",
     ),
     "url_ownership_unverified": _entry(
         AppError,
@@ -196,8 +198,8 @@ OAUTH_ERRORS: dict[str, Entry] = {
         OAuthError,
         OWNER,
         NEVER,
-        "The authorization code or refresh token is invalid, expired, revoked or another app's",
-        _REAUTHORIZE,
+        "TikTok does not accept the authorization code or refresh token",
+        f"It is invalid, expired, revoked or another app's. {_REAUTHORIZE}",
     ),
     "invalid_request": _entry(
         OAuthError,
@@ -314,7 +316,7 @@ FAIL_REASONS: dict[str, Explanation] = {
     ),
     "auth_removed": Explanation("the creator has removed the app's access", _REAUTHORIZE, OWNER, NEVER),
     "spam_risk_too_many_posts": Explanation(
-        "the creator has reached TikTok's cap of API posts in 24 hours",
+        "the cap of API posts in 24 hours is reached",
         "Wait until the window of 24 hours ends.",
         NONE,
         NEXT_DAY,
@@ -331,8 +333,8 @@ FAIL_REASONS: dict[str, Explanation] = {
     ),
     # Not a reason of TikTok's: this provider records it.
     UPLOAD_INCOMPLETE: Explanation(
-        "the last bytes never arrived, and the upload URL has expired",
-        "The next try sends it again.",
+        "its last bytes never arrived",
+        "The upload URL has expired; the next try sends it again.",
         NONE,
         BACKOFF,
     ),

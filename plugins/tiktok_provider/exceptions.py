@@ -34,11 +34,21 @@ the account again.
 Each says what happened, who can fix it (``actor``), whether a retry helps (``retry``) and, where TikTok says
 so, when (``retry_after``). The codes, sentences and decisions are in ``tiktok_provider.error_table``.
 No message ever contains a token, a response body or a signed URL.
+
+Airflow shows about 85 columns of an error: the first line says what happened and to what, and fits into them; the
+following ones say what to do.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+from tiktok_provider.plain_text import one_line
+
+log = logging.getLogger(__name__)
 
 
 class Actor(StrEnum):
@@ -90,14 +100,14 @@ class TikTokError(Exception):
 class InvalidInputError(TikTokError, ValueError):
     """Values, media or texts that TikTok would refuse. Nothing was sent; a retry finds the same.
 
-    :param violations: one sentence for each, with field, value and limit; all of them, not just the first.
+    :param violations: one line for each, with field, value and limit; all of them, not just the first.
     """
 
     actor = Actor.DAG_AUTHOR
 
     def __init__(self, violations: Sequence[str]) -> None:
         self.violations = tuple(str(violation) for violation in violations)
-        super().__init__("Nothing was sent to TikTok: " + "; ".join(self.violations) + ".")
+        super().__init__("\n".join((*self.violations, "Nothing was sent to TikTok.")))
 
 
 class ConnectionSettingsError(TikTokError):
@@ -170,17 +180,17 @@ class ApiError(TikTokError):
         retry_after: float | None = None,
     ) -> None:
         self.explanation = explanation
-        self.code = code
+        self.code = code = one_line(code)
         self.http_status = http_status
-        self.detail = detail
-        self.log_id = log_id
+        self.detail = detail = one_line(detail)
+        self.log_id = log_id = one_line(log_id)
         self.retry_after = retry_after
         self.actor = explanation.actor
         self.retry = explanation.retry
-        said = f' TikTok says: "{detail}".' if detail else ""
+        said = f'TikTok says: "{detail}".\n' if detail else ""
         super().__init__(
-            f"{explanation.meaning}.{said} {explanation.advice}"
-            f" (code {code or 'none'}, HTTP {http_status}, log_id {log_id or 'none'})"
+            f"{explanation.meaning}.\n{said}{explanation.advice}\n"
+            f"(code {code or 'none'}, HTTP {http_status}, log_id {log_id or 'none'})"
         )
 
 
@@ -253,12 +263,12 @@ class PostFailedError(PostError):
 
     def __init__(self, explanation: Explanation, *, publish_id: str, fail_reason: str) -> None:
         self.explanation = explanation
-        self.fail_reason = fail_reason
+        self.fail_reason = fail_reason = one_line(fail_reason)
         self.actor = explanation.actor
         self.retry = explanation.retry
         super().__init__(
-            f"TikTok did not publish {publish_id}: {explanation.meaning}. {explanation.advice}"
-            f" (fail_reason {fail_reason})",
+            f"TikTok did not publish it: {explanation.meaning}.\n{explanation.advice}\n"
+            f"(fail_reason {fail_reason}, publish_id {publish_id})",
             publish_id=publish_id,
         )
 
@@ -273,3 +283,28 @@ class PostTimeoutError(PostError):
 
 class PostUncertainError(PostError):
     """Whether TikTok has accepted the post cannot be known from here. A retry could post twice."""
+
+
+class FewFrames:
+    """Context manager around what a task does: its errors leave with one frame, where they were found.
+
+    Airflow's page shows every frame of a failed task, and what a person must do would stand above two dozen of ours.
+    An error of this tree says what happened; how the task came there goes to the log at DEBUG. Everything else is
+    a bug or another library's, and keeps all frames.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, TikTokError):
+            return
+        log.debug("All frames of the error:", exc_info=error)
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        error.__traceback__ = trace
+        error.__suppress_context__ = True
+        if isinstance(error.__cause__, TikTokError):
+            error.__cause__ = None

@@ -14,7 +14,12 @@ def _field(label: str, schema: dict[str, Any], description: str = "") -> dict[st
 # The fields of a Connection's extra, as the form shows them.
 EXTRA_FIELDS: dict[str, dict[str, Any]] = {
     "access_token": _field("Access token", _SECRET, "Lives 24 hours."),
-    "refresh_token": _field("Refresh token", _SECRET, "Lives a year."),
+    "refresh_token": _field(
+        "Refresh token",
+        _SECRET,
+        "Lives a year. In a connection that ends in .tokens the provider keeps the current tokens: if it is edited or"
+        " deleted, the account must be connected again.",
+    ),
     "access_expires_at": _field("Access token expires at", _TIME, "ISO 8601, UTC."),
     "refresh_expires_at": _field("Refresh token expires at", _TIME, "ISO 8601, UTC."),
     "open_id": _field("Open id", _TEXT, "TikTok's id of this account for this app."),
@@ -104,7 +109,11 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": name,
-                "python-modules": ["tiktok_provider.triggers.doctor", "tiktok_provider.triggers.post_status"],
+                "python-modules": [
+                    "tiktok_provider.triggers.cap",
+                    "tiktok_provider.triggers.doctor",
+                    "tiktok_provider.triggers.post_status",
+                ],
             }
         ],
         "extra-links": ["tiktok_provider.links.TikTokPostLink"],

@@ -36,8 +36,10 @@ def test_what_a_person_must_mend_is_never_repeated_at_once(code: str, explanatio
 def test_the_message_has_the_meaning_tiktoks_words_the_advice_and_the_log_id() -> None:
     error = api_error("rate_limit_exceeded", 429, detail="slow down", log_id="20261120ABC", retry_after=7)
     assert str(error) == (
-        'Too many calls for this account within one minute. TikTok says: "slow down". Wait for the next minute.'
-        " (code rate_limit_exceeded, HTTP 429, log_id 20261120ABC)"
+        "Too many calls for this account within one minute.\n"
+        'TikTok says: "slow down".\n'
+        "Wait for the next minute.\n"
+        "(code rate_limit_exceeded, HTTP 429, log_id 20261120ABC)"
     )
     assert (error.retry, error.retry_after) == (Retry.NEXT_MINUTE, 7)
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tiktok_provider.error_table import api_error
 from tiktok_provider.exceptions import UnexpectedAnswerError
+from tiktok_provider.plain_text import one_line, plain_text
 
 # Seconds: TikTok's longest window.
 LONGEST_RETRY_AFTER = 86_400.0
@@ -67,8 +68,8 @@ Call = Generator[Request, Answer, T]
 
 
 class Answered(BaseModel):
-    """Base of all parsed answers: unknown fields are ignored, nulls count as left out, and values never show in
-    error messages.
+    """Base of all parsed answers: unknown fields are ignored, nulls count as left out, no text steers a terminal, and
+    values never show in error messages.
     """
 
     model_config = ConfigDict(
@@ -81,10 +82,16 @@ class Answered(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _nulls_are_left_out(cls, fields: Any) -> Any:
+    def _prepare(cls, fields: Any) -> Any:
         if not isinstance(fields, Mapping):
             return fields
-        return {name: value for name, value in fields.items() if value is not None}
+        return {name: _plain(value) for name, value in fields.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return plain_text(value) if isinstance(value, str) else value
 
 
 def post_json(
@@ -132,7 +139,8 @@ def open_envelope(answer: Answer) -> dict[str, Any]:
     error = document.get("error")
     if not isinstance(error, dict):
         raise UnexpectedAnswerError(
-            f"TikTok's answer has no error envelope (HTTP {answer.status}): is something else answering in its place?"
+            f"TikTok's answer has no error envelope (HTTP {answer.status}).\n"
+            "Is something else answering in its place?"
         )
     code = str(error.get("code", ""))
     if code != "ok":
@@ -161,7 +169,9 @@ def parse(model: type[ModelT], data: Mapping[str, Any]) -> ModelT:
         return model.model_validate(data)
     except ValidationError as error:
         fields = ", ".join(sorted({".".join(map(str, e["loc"])) for e in error.errors(include_input=False)}))
-        raise UnexpectedAnswerError(f"TikTok's answer does not fit its documentation in: {fields}.") from None
+        raise UnexpectedAnswerError(
+            f"TikTok's answer does not fit its documentation.\nIt differs in: {fields}."
+        ) from None
 
 
 def _log_id(answer: Answer, error: Mapping[str, Any]) -> str:
@@ -176,6 +186,7 @@ def retry_after(answer: Answer) -> float | None:
 
 def _not_json(answer: Answer) -> UnexpectedAnswerError:
     return UnexpectedAnswerError(
-        f"An answer that is no JSON object (HTTP {answer.status}, {len(answer.content)} bytes,"
-        f" {answer.headers.get('content-type', 'no content type')}): is a proxy answering in TikTok's place?"
+        f"An answer that is no JSON object (HTTP {answer.status}, {len(answer.content)} bytes).\n"
+        "Is a proxy answering in TikTok's place? Its content type:"
+        f" {one_line(answer.headers.get('content-type', 'none'))}."
     )

@@ -228,7 +228,8 @@ def _unreachable(request: Request, error: httpx.RequestError, doubt: _Doubt) -> 
     except RuntimeError:  # httpx has not got as far as a request
         host = "TikTok"
     return UnreachableError(
-        f"No answer from {host} to {request.place} ({type(error).__name__}) after up to {MAX_TRIES} tries."
-        " Check the network and proxy settings of this machine.",
+        f"No answer from {host} ({type(error).__name__}).\n"
+        f"It was asked for {request.place}, up to {MAX_TRIES} times. Check the network and proxy settings of this"
+        " machine.",
         maybe_processed=doubt.raised or not isinstance(error, NEVER_SENT),
     )

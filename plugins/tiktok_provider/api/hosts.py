@@ -65,8 +65,9 @@ class HostPolicy:
         if origin in own or origin in self.allowed:
             return url
         raise HostNotAllowedError(
-            f"{what} is {origin}, which is neither TikTok's nor allowed. If it is meant, the platform team"
-            f" adds it: [tiktok] allowed_hosts = {' '.join(sorted(self.allowed | {origin}))}"
+            f"{origin} is neither TikTok's nor allowed.\n"
+            f"It is {what}. If it is meant, the platform team adds it:\n"
+            f"[tiktok] allowed_hosts = {' '.join(sorted(self.allowed | {origin}))}"
         )
 
 
@@ -84,7 +85,7 @@ def origin_of(url: str, what: str) -> str:
     if scheme not in ("http", "https") or not host or "@" in parts.netloc:
         shown = "with credentials" if "@" in url else repr(url.partition("?")[0])
         raise HostNotAllowedError(
-            f"{what} is {shown}, it must be of the form https://host or https://host:port."
+            f"A URL is {shown}, it must be https://host or https://host:port.\nIt is {what}."
         )
     shown = f"[{host}]" if ":" in host else host
     usual = {"http": 80, "https": 443}[scheme]

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from airflow.utils.platform import getuser
 
-from tiktok_provider.cli import post_commands
+from tiktok_provider.cli import account_commands, post_commands
 from tiktok_provider.cli.connect_command import connect
 from tiktok_provider.cli.terminal import command, finish, print_rows, report
 from tiktok_provider.database.accounts.service import AccountService
@@ -30,7 +30,13 @@ def tiktok_connect(args: Namespace) -> None:
 @command()
 def tiktok_accounts(args: Namespace) -> None:
     """List the accounts."""
-    print_rows([asdict(account) for account in finish(AccountService().accounts())], args.output)
+    print_rows(account_commands.accounts(args), args.output)
+
+
+@command()
+def tiktok_reopen(args: Namespace) -> None:
+    """End what closes an account."""
+    print_rows(account_commands.reopen(args), args.output)
 
 
 @command()
@@ -42,7 +48,7 @@ def tiktok_refresh(args: Namespace) -> None:
         while not isinstance(outcome := store.refresh(seen), TokenState):
             if waited >= LONGEST_WAIT:
                 raise StoreBusyError(
-                    f"Other processes have been refreshing {args.conn_id!r} for {waited:.0f} s. Repeat the command."
+                    f"Other processes have been refreshing {args.conn_id!r} for {waited:.0f} s.\nRepeat the command."
                 )
             report(
                 f"Another process is refreshing, or TikTok needs a pause: trying again in {outcome.retry_in:.0f} s."

@@ -3,7 +3,7 @@
 import sys
 import webbrowser
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -16,8 +16,16 @@ from tiktok_provider.cli.redirect_server import RedirectServer
 from tiktok_provider.cli.terminal import finish, report
 from tiktok_provider.cli.user_connection import find_or_draft
 from tiktok_provider.connect.authorization import AuthorizationRequest, ConsentError
-from tiktok_provider.connect.flow import exchanged, other_account, unknown_account, username_of, with_open_id
+from tiktok_provider.connect.flow import (
+    check_app,
+    exchanged,
+    other_account,
+    unknown_account,
+    username_of,
+    with_open_id,
+)
 from tiktok_provider.database.accounts.service import AccountService
+from tiktok_provider.store.token_sets import AccountSummary
 
 # Time enough to log in to TikTok, with a second factor too.
 PATIENCE = 600.0
@@ -33,10 +41,12 @@ def connect(args: Namespace) -> dict[str, Any]:
     """
     is_desktop = platform_of(args.redirect_uri) == "desktop"
     account, draft = find_or_draft(args)
-    known = _known_open_id(args.conn_id)
+    accounts = {found.conn_id: found for found in finish(AccountService().accounts())}
+    known = accounts[args.conn_id].open_id if args.conn_id in accounts else ""
     listens = is_desktop and args.redirect_uri.startswith("http:") and not args.paste
     with _redirects(args.redirect_uri, listens=listens) as (redirect_uri, wait):
         attempt = AuthorizationRequest(redirect_uri)
+        finish(check_app(account, attempt))
         _show(
             attempt.page(account, args.scopes, switch_account=args.switch_account),
             # With --paste the browser is on another machine.
@@ -52,6 +62,7 @@ def connect(args: Namespace) -> dict[str, Any]:
         AccountService().connect(args.conn_id, tokens, actor=getuser(), username=username, draft=draft)
     )
     _warn_of_missing_scopes(args.scopes, tokens)
+    _warn_of_others([found for found in accounts.values() if found.conn_id != args.conn_id], tokens)
     return {**asdict(state), "username": username, "made_connection": draft is not None}
 
 
@@ -84,11 +95,20 @@ def _pasted(attempt: AuthorizationRequest) -> str:
     return attempt.code_in(line)
 
 
-def _known_open_id(conn_id: str) -> str:
-    accounts = finish(AccountService().accounts())
-    return next((account.open_id for account in accounts if account.conn_id == conn_id), "")
-
-
 def _warn_of_missing_scopes(wanted: list[str], tokens: TokenResponse) -> None:
-    if missing := sorted(set(wanted) - set(tokens.scope.split(","))):
+    granted = set(tokens.scope.split(","))
+    if missing := sorted(set(wanted) - granted):
         report(f"Not granted: {', '.join(missing)}. Connect again to grant it.")
+    if "video.publish" not in granted:
+        report("Without video.publish this account takes no direct posts: every publishing task will fail.")
+
+
+def _warn_of_others(others: Sequence[AccountSummary], tokens: TokenResponse) -> None:
+    """Warn of a TikTok account that has two connections: neither knows what the other one has posted."""
+    if names := [
+        repr(other.conn_id) for other in others if tokens.open_id and other.open_id == tokens.open_id
+    ]:
+        report(
+            f"The same TikTok account is connected as {', '.join(names)}, too. Have one connection for one account:"
+            " each has records and rate limits of its own, so a post could go out twice."
+        )

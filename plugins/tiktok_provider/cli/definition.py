@@ -18,6 +18,7 @@ from airflow.cli.cli_config import (
     positive_int,
     string_list_type,
 )
+from airflow.sdk.timezone import parse as parsedate
 
 # What the operators need for direct posts and drafts. An app that is not approved for one cannot ask for it.
 SCOPES = "user.info.basic,video.publish,video.upload"
@@ -87,6 +88,11 @@ _POST_KEY = Arg(
 )
 _STATE = Arg(("--state",), choices=POST_STATES, help="Posts in this state only")
 _OF_CONN_ID = Arg(("--conn-id",), help="Posts of this connection only")
+_OF_DAG_ID = Arg(("--dag-id",), help="Posts that tasks of this DAG have made only")
+_SINCE = Arg(
+    ("--since",), type=parsedate, help="Posts that have changed since then only, such as 2026-11-20 (UTC)"
+)
+_UNTIL = Arg(("--until",), type=parsedate, help="Posts that have last changed before then only")
 _LIMIT = Arg(
     ("--limit",),
     type=positive_int(allow_zero=False),
@@ -144,10 +150,21 @@ def get_tiktok_cli_commands() -> list[CLICommand]:
             _CONN_ID,
             description="Ends with 1 if TikTok did not revoke the access; the tokens are wiped in any case.",
         ),
+        _command(
+            "reopen",
+            "End a 24-hour cap by which an account is closed, because TikTok has reopened it",
+            _CONN_ID,
+            description="Tasks that wait for the end of the cap notice it within minutes. If TikTok still names the"
+            " cap, it closes the account again.",
+        ),
         _command("prune", "Delete what the store no longer needs"),
     )
     posts = (
-        _command("posts", "List the posts on record, the last changed first", _STATE, _OF_CONN_ID, _LIMIT),
+        _command(
+            "posts",
+            "List the posts on record, the last changed first",
+            *(_STATE, _OF_CONN_ID, _OF_DAG_ID, _SINCE, _UNTIL, _LIMIT),
+        ),
         _command(
             "resolve",
             "Decide an uncertain post by what you see on TikTok",

@@ -35,8 +35,8 @@ def post_in(copied: str, record: PostRecord) -> tuple[str, str | None]:
     username, kind, post_id = page.groups()
     if record.username and username.casefold() != record.username.casefold():
         raise PostAddressError(
-            f"The address is of a post of @{username}, but this post is one of @{record.username}. If the account has"
-            f" changed its name since, give the post id alone: {post_id}"
+            f"The address is of a post of @{username}, this post is one of @{record.username}.\n"
+            f"If the account has changed its name since, give the post id alone: {post_id}"
         )
     return post_id, f"{site}/@{username}/{kind}/{post_id}"
 
@@ -57,10 +57,11 @@ def _page(copied: str, *, own_site: str) -> tuple[str, re.Match[str]]:
 def _no_post(copied: str, *, host_and_path: str = "") -> PostAddressError:
     if _SHORT.fullmatch(host_and_path):
         return PostAddressError(
-            f"{copied!r} is a short link, in which the post id is not: open it and copy the address it leads to."
+            f"A short link does not hold the post id: {copied!r}\nOpen it and copy the address it leads to."
         )
     return PostAddressError(
-        f"{copied!r} is no post: give the address of its page, such as"
-        " https://www.tiktok.com/@mia/video/7301234567890123456, or the 19 digits of its id alone. With --posted"
-        " and nothing behind it, it is out and its id unknown."
+        f"That is no post: {copied!r}\n"
+        "Give the address of its page, such as https://www.tiktok.com/@mia/video/7301234567890123456, or the 19"
+        " digits"
+        " of its id alone. With --posted and nothing behind it, it is out and its id unknown."
     )

@@ -1,14 +1,17 @@
 """What ``airflow tiktok posts``, ``resolve`` and ``forget`` do, step by step."""
 
 import sys
+import textwrap
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from airflow.utils.platform import getuser
 
+from tiktok_provider.cli.account_commands import closed_until
 from tiktok_provider.cli.post_address import post_in
 from tiktok_provider.cli.terminal import finish, report
 from tiktok_provider.database.posts.service import PostService
+from tiktok_provider.database.rate_limits.service import RateLimitService
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.store.errors import no_record
 from tiktok_provider.store.posts import PostRecord, PostState
@@ -23,6 +26,10 @@ _COLUMNS = (
     *("conn_id", "username", "post_key", "kind", "source", "state", "attempt", "publish_id"),
     *("post_ids", "post_url", "created_at", "updated_at", "fail_reason", "resolved_by"),
 )
+# Characters of a caption or a file's place in a table.
+_WIDTH = 32
+# What a closed account keeps from being sent.
+_UNSENT = (PostState.CLAIMED, PostState.INTENDED, PostState.FAILED)
 # Refused without a question; the store's error says why.
 _NEVER_FORGOTTEN = (PostState.UNCERTAIN, PostState.FINISHING)
 
@@ -35,9 +42,18 @@ def posts(args: Namespace) -> Sequence[Row]:
     """Return the posts on record, the last changed first; says so if there are more."""
     state = PostState(args.state) if args.state else None
     # One more, to know whether there are more.
-    found = finish(PostService().posts(conn_id=args.conn_id, state=state, limit=args.limit + 1))
+    work = PostService().posts(
+        conn_id=args.conn_id,
+        state=state,
+        dag_id=args.dag_id,
+        since=args.since,
+        until=args.until,
+        limit=args.limit + 1,
+    )
+    found = finish(work)
     if len(found) > args.limit:
         report(f"These are the last {args.limit} only: raise --limit for more.")
+    _report_closures({record.conn_id for record in found if record.state in _UNSENT})
     return [row(record, args.output) for record in found[: args.limit]]
 
 
@@ -92,8 +108,28 @@ def row(record: PostRecord, output: str) -> Row:
     return _line(record) if output == "plain" else _full(record)
 
 
+def media_of(record: PostRecord) -> str:
+    """Return what the media of a post are known by."""
+    return record.fingerprint
+
+
+def _report_closures(conn_ids: Collection[str]) -> None:
+    """Say of accounts that have posts to send what keeps them."""
+    for closure in finish(RateLimitService().closures()):
+        if closure.conn_id in conn_ids:
+            report(
+                f"Account {closure.conn_id} is {closed_until(closure)}."
+                f" If TikTok has reopened it: airflow tiktok reopen {closure.conn_id}"
+            )
+
+
+def _caption(record: PostRecord) -> str:
+    return str(record.content.get("title") or "")
+
+
 def _full(record: PostRecord) -> Row:
     columns = {name: getattr(record, name) for name in _COLUMNS}
+    columns |= {"caption": _caption(record), "media": media_of(record)}
     origin = {name: record.origin.get(name, "") for name in ("dag_id", "run", "task_id", "map_index")}
     return {**columns, **origin}
 
@@ -102,6 +138,8 @@ def _line(record: PostRecord) -> Row:
     return {
         "account": _account(record),
         "post_key": record.post_key,
+        "caption": _caption(record),
+        "media": media_of(record),
         "from": " / ".join(_origin(record.origin)),
         "state": record.state,
         "publish_id": record.publish_id,
@@ -116,7 +154,12 @@ def _block(record: PostRecord) -> Row:
     """Few columns, so that keys, ids and links stay whole, to be copied, on a terminal of 145 characters."""
     resolved = f"resolved by {record.resolved_by}" if record.resolved_by else ""
     columns = {
-        "post": (_account(record), record.post_key),
+        "post": (
+            _account(record),
+            textwrap.shorten(_caption(record), _WIDTH, placeholder="..."),
+            _end_of(media_of(record)),
+            record.post_key,
+        ),
         "from": _origin(record.origin),
         "state": (
             record.state,
@@ -127,6 +170,11 @@ def _block(record: PostRecord) -> Row:
         "at_tiktok": (record.publish_id, record.post_url or ", ".join(record.post_ids), record.fail_reason),
     }
     return {name: "\n".join(line for line in lines if line) for name, lines in columns.items()}
+
+
+def _end_of(place: str) -> str:
+    """Return the end of a file's place, where its name is."""
+    return place if len(place) <= _WIDTH else f"...{place[3 - _WIDTH :]}"
 
 
 def _look(store: PostService, args: Namespace) -> PostRecord:
@@ -146,7 +194,7 @@ def _refuse_changes(seen: PostRecord, found: PostRecord) -> None:
     """Refuse to delete a record that has changed: a post that came out meanwhile would be posted twice."""
     if (seen.generation, seen.state) != (found.generation, found.state):
         raise NotConfirmedError(
-            f"A task has claimed the post meanwhile, it is '{found.state}' now. Nothing was forgotten: begin again."
+            f"A task has claimed the post meanwhile, it is '{found.state}' now.\nNothing was forgotten: begin again."
         )
 
 

@@ -38,8 +38,8 @@ class RedirectServer:
             self._server = _Server(("127.0.0.1", port_of(redirect_uri) or 0), _Handler)
         except OSError as error:
             raise ConsentError(
-                f"Nothing can listen for {redirect_uri} ({error.strerror}). End what uses the port, name another with"
-                " --redirect-uri, or use --paste."
+                f"Nothing can listen for {redirect_uri} ({error.strerror}).\n"
+                "End what uses the port, name another with --redirect-uri, or use --paste."
             ) from None
         self.redirect_uri = with_port(redirect_uri, self._server.server_port)
         self._server.path = urlsplit(redirect_uri).path or "/"

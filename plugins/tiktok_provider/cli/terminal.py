@@ -1,4 +1,8 @@
-"""How commands print: data to standard output, all else to standard error."""
+"""How commands print: data to standard output, all else to standard error.
+
+What they print may be TikTok's words, or a stranger's, so nothing leaves here that steers a terminal. JSON and YAML
+escape it themselves.
+"""
 
 import functools
 import os
@@ -19,6 +23,7 @@ from rich.markup import escape
 
 from tiktok_provider.database.accounts.service import report_warning
 from tiktok_provider.exceptions import TikTokError
+from tiktok_provider.plain_text import one_line, plain_text
 
 T = TypeVar("T")
 Command = Callable[[Namespace], None]
@@ -39,7 +44,7 @@ def command(*, check_db: bool = True) -> Callable[[Command], Command]:
             try:
                 function(args)
             except TikTokError as error:
-                raise SystemExit(str(error)) from None
+                raise SystemExit(plain_text(str(error))) from None
             finally:
                 report_warning.reset(warnings)
 
@@ -52,7 +57,7 @@ def command(*, check_db: bool = True) -> Callable[[Command], Command]:
 
 def report(text: str) -> None:
     """Print a sentence for the person at the terminal."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{plain_text(text)}\n")
     sys.stderr.flush()
 
 
@@ -79,8 +84,11 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
 
 def _shown(row: Mapping[str, object], output: str) -> dict[str, object]:
     texts = {name: _text(_plain(value)) for name, value in row.items()}
-    # Rich would take "[tiktok]" for markup.
-    return {name: escape(text) for name, text in texts.items()} if output == "table" else {**texts}
+    if output == "table":
+        # Rich would take "[tiktok]" for markup.
+        return {name: escape(plain_text(text)) for name, text in texts.items()}
+    # One line for each row, so that programs can count them.
+    return {name: one_line(text) for name, text in texts.items()}
 
 
 def _plain(value: object) -> object:

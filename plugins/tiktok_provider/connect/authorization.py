@@ -8,7 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from tiktok_provider.api.oauth import authorize_url, new_code_verifier
 from tiktok_provider.exceptions import Actor, TikTokError
+from tiktok_provider.plain_text import one_line
 from tiktok_provider.store.connection import Account
+
+# TikTok's codes are shorter.
+_LONGEST_ERROR = 40
 
 
 class ConsentError(TikTokError):
@@ -56,9 +60,15 @@ class AuthorizationRequest:
         # Bytes: compare_digest takes ASCII texts only, and a pasted text may hold any character.
         is_ours = hmac.compare_digest(state.encode(errors="replace"), self.state.encode())
         # TikTok does not promise the state beside an error; a forged one ends nothing but this attempt.
+        if not values.keys() & {"state", "error"}:
+            raise ForeignRedirectError(
+                "This is not the whole address: it holds no state.\n"
+                "Begin again, and copy all that the browser's address bar shows, from http to the end."
+            )
         if not is_ours and (state or not error):
             raise ForeignRedirectError(
-                "This is not the answer to this attempt: its state differs. Open the address above, and no older one."
+                "This is not the answer to this attempt: its state differs.\n"
+                "Open the address above, and no older one."
             )
         if error:
             raise ConsentError(_refusal(error, values.get("error_description", "")))
@@ -78,12 +88,10 @@ def _values_in(address: str) -> dict[str, str]:
 
 def _refusal(error: str, description: str) -> str:
     """Return the sentence for a refusal. A forged redirect may hold any words, so none may steer the terminal."""
-    error, description = (
-        "".join(sign for sign in text if sign.isprintable()) for text in (error, description)
-    )
-    said = f' TikTok says: "{description}".' if description else ""
+    error, description = one_line(error)[:_LONGEST_ERROR], one_line(description)
+    said = f'TikTok says: "{description}".\n' if description else ""
     if error == "access_denied":
-        return f"The consent was refused.{said} Nothing was stored."
+        return f"The consent was refused. Nothing was stored.\n{said}".rstrip()
     return (
-        f"TikTok refuses the consent ({error}).{said} Check the app in TikTok's portal. Nothing was stored."
+        f"TikTok refuses the consent ({error}). Nothing was stored.\n{said}Check the app in TikTok's portal."
     )

@@ -12,12 +12,15 @@ from tiktok_provider.api.oauth import TokenResponse, exchange_code
 from tiktok_provider.connect.authorization import AuthorizationRequest, ConsentError
 from tiktok_provider.database.accounts.service import AccountService
 from tiktok_provider.database.accounts.token_endpoint import call_tiktok
-from tiktok_provider.exceptions import TikTokError
+from tiktok_provider.exceptions import OAuthError, TikTokError
 from tiktok_provider.security.masking import mask
 from tiktok_provider.security.redaction import redact
 from tiktok_provider.store.connection import Account
 
 T = TypeVar("T")
+_NO_CODE = "airflow-asks-with-a-code-that-cannot-exist"
+# Anything else than these says that TikTok has looked at the code, so knows the app.
+_APP_IS_REFUSED = ("invalid_client", "unauthorized_client")
 # Prints a sentence for the person who connects the account.
 Report = Callable[[str], object]
 
@@ -42,6 +45,22 @@ async def exchanged(
         raise
     mask(tokens.access_token, tokens.refresh_token)
     return tokens
+
+
+async def check_app(account: Account, attempt: AuthorizationRequest) -> None:
+    """Ask for the tokens of a code that cannot exist, to learn whether TikTok knows the app before a person consents.
+
+    :raises TikTokError: it does not take the client key or the client secret, or does not answer.
+    """
+    call = exchange_code(
+        account.client_key, account.client_secret, _NO_CODE, attempt.redirect_uri, attempt.verifier
+    )
+    try:
+        await call_tiktok(account.base_url, call)
+    except OAuthError as error:
+        redact(error, account.client_secret, attempt.verifier)
+        if error.code in _APP_IS_REFUSED:
+            raise
 
 
 async def _audit_refusal(conn_id: str, error: TikTokError, actor: str, report: Report) -> None:
@@ -88,15 +107,16 @@ def _asked(account: Account, tokens: TokenResponse, call: Call[T]) -> T:
 def other_account(conn_id: str) -> ConsentError:
     """Return the error of a consent by another TikTok account than the Connection's."""
     return ConsentError(
-        f"Connection {conn_id!r} belongs to another TikTok account than the one that has consented, so it stays as"
-        " it is. Log out of TikTok in the browser and begin again, or use --switch-account if the connection is to"
-        " change to the other account."
+        f"Connection {conn_id!r} belongs to another TikTok account than has consented.\n"
+        "It stays as it is. Log out of TikTok in the browser and begin again, or use --switch-account if the"
+        " connection is to change to the other account."
     )
 
 
 def unknown_account(conn_id: str) -> ConsentError:
     """Return the error of a consent for which TikTok names no account."""
     return ConsentError(
-        f"TikTok did not say which account has consented, so connection {conn_id!r} stays as it is. Begin again with"
-        " the scope user.info.basic, or use --switch-account if you are sure that it is the right one."
+        "TikTok did not say which account has consented.\n"
+        f"So connection {conn_id!r} stays as it is. Begin again with the scope user.info.basic, or use"
+        " --switch-account if you are sure that it is the right one."
     )

@@ -59,6 +59,7 @@ HANDLERS: Mapping[type[StoreRequest[Any]], Callable[[Services, str, Any], Awaita
     requests.CloseAccount: lambda store, conn_id, asked: store.rate_limits.close(
         conn_id, asked.cap, asked.retry_in
     ),
+    requests.GetClosures: lambda store, conn_id, _: store.rate_limits.closures(conn_id),
     requests.PauseCalls: lambda store, conn_id, asked: store.rate_limits.pause(
         conn_id, asked.endpoint, asked.seconds
     ),

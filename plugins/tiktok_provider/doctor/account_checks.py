@@ -84,7 +84,7 @@ def consent_end(account: ExaminedAccount) -> str:
     end = account.state.refresh_expires_at
     if end - datetime.now(UTC) < EXPIRING:
         raise CheckWarningError(
-            f"The refresh token ends on {_day(end)}. {connect_again_before(account.conn_id)}"
+            f"The refresh token ends on {_day(end)}.\n{connect_again_before(account.conn_id)}"
         )
     return f"The account lives until {_day(end)} without a person."
 
@@ -95,11 +95,14 @@ def scopes(account: ExaminedAccount) -> str:
     missing = [scope for scope in _PUBLISHING if scope not in granted]
     if granted and missing == list(_PUBLISHING):
         raise ConnectionSettingsError(
-            f"Neither video.publish nor video.upload was granted, but {', '.join(granted)}. The owner of the account"
+            f"Neither video.publish nor video.upload was granted.\nGranted: {', '.join(granted)}. The owner of the"
+            " account"
             f" grants it: airflow tiktok connect {account.conn_id}"
         )
     if "video.publish" in missing and granted:
-        raise CheckWarningError(f"video.publish was not granted: drafts only. Granted: {', '.join(granted)}.")
+        raise CheckWarningError(
+            f"video.publish was not granted: drafts only.\nGranted: {', '.join(granted)}."
+        )
     return f"Granted: {', '.join(granted) or 'unknown'}."
 
 

@@ -41,12 +41,13 @@ def fernet_key(_: None) -> str:
         ) from None
     if not is_encrypted:
         raise ConnectionSettingsError(
-            "[core] fernet_key is empty, so tokens would be stored unencrypted in the database: set one, the same for"
-            " every component."
+            "[core] fernet_key is empty, so tokens would be stored unencrypted.\n"
+            "Set one, the same for every component."
         )
     if undecryptable := _undecryptable():
         raise CheckWarningError(
-            f"Another key has encrypted {', '.join(undecryptable)}: add that key to [core] fernet_key of every"
+            f"Another Fernet key has encrypted connections.\nThey are {', '.join(undecryptable)}: add that key to"
+            " [core] fernet_key of every"
             " component, behind a comma, or delete these connections and connect the accounts again."
         )
     return "Connections are encrypted."
@@ -70,7 +71,7 @@ def triggerer(_: None) -> str:
         alive = sorted(str(job.hostname) for job in running if job.is_alive())
     if not alive:
         raise TriggererDownError(
-            "No triggerer is alive, so posts would wait without end. Start one: airflow triggerer"
+            "No triggerer is alive, so posts would wait without end.\nStart one: airflow triggerer"
         )
     return f"Alive on {', '.join(alive)}."
 

@@ -25,7 +25,7 @@ def package(_: None) -> str:
         installed = version(_DISTRIBUTION)
     except PackageNotFoundError:
         raise CheckWarningError(
-            f"The package runs from a folder ({__version__}) and is not installed here: Airflow knows neither the"
+            f"The package runs from a folder ({__version__}) and is not installed here.\nAirflow knows neither the"
             f" connection form nor the defaults of [tiktok]. Install {_DISTRIBUTION} with pip."
         ) from None
     return f"{_DISTRIBUTION} {installed}"
@@ -40,12 +40,11 @@ def api_server(_: None) -> str:
         )
     except httpx.InvalidURL:
         raise ConnectionSettingsError(
-            f"{address!r} is no address of an API server. {ADDRESS_SOURCE}"
+            f"{address!r} is no address of an API server.\n{ADDRESS_SOURCE}"
         ) from None
     except httpx.RequestError as error:
         raise UnreachableError(
-            f"Airflow's API server at {address} cannot be reached from here ({type(error).__name__})."
-            f" {ADDRESS_SOURCE}",
+            f"Airflow's API server cannot be reached: {address}\n({type(error).__name__}) {ADDRESS_SOURCE}",
             maybe_processed=False,
         ) from None
     try:
@@ -60,7 +59,7 @@ def _tls() -> ssl.SSLContext:
         return tls_context()
     except OSError as error:
         raise ConnectionSettingsError(
-            f"The certificates for Airflow's API server cannot be read ({type(error).__name__}). Their files are"
+            f"The certificates for Airflow's API server cannot be read ({type(error).__name__}).\nTheir files are"
             " [api] ssl_ca_file, ssl_cert, client_ssl_cert and client_ssl_key."
         ) from None
 

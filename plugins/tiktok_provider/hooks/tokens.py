@@ -56,8 +56,9 @@ class Token:
         """
         if self.scopes and scope not in self.scopes:
             raise ConnectionSettingsError(
-                f"Connection {conn_id!r} lacks the scope {scope!r}: granted are {', '.join(sorted(self.scopes))}."
-                " The owner of the account connects it again and grants it."
+                f"Connection {conn_id!r} lacks the scope {scope!r}.\n"
+                f"Granted are {', '.join(sorted(self.scopes))}. The owner of the account connects it again and grants"
+                f" it: airflow tiktok connect {conn_id}"
             )
 
     def require_account(self, open_id: str, conn_id: str) -> None:
@@ -67,9 +68,10 @@ class Token:
         """
         if open_id and self.open_id and open_id != self.open_id:
             raise AccountChangedError(
-                f"Connection {conn_id!r} has gone over to another TikTok account (open id {self.open_id}) while a"
-                f" post of the account with open id {open_id} was under way, so nothing more is sent. Connect the"
-                " first account again, or give the post of the other one a post key of its own."
+                f"Connection {conn_id!r} now belongs to another TikTok account than this post.\n"
+                f"The post was begun for open id {open_id}, the connection is that of open id {self.open_id}, so"
+                " nothing more is sent. Connect the first account again, or give the post of the other one a post key"
+                " of its own."
             )
 
 
@@ -135,8 +137,8 @@ def _refreshed(state: TokenState, clock: Clock) -> Generator[Step, Any, TokenSta
             return outcome
         if clock() >= deadline:
             raise StoreBusyError(
-                f"The token of connection {state.conn_id!r} is being refreshed elsewhere, or TikTok needs a pause,"
-                f" for more than {LONGEST_WAIT.seconds} s."
+                f"The token of connection {state.conn_id!r} is not refreshed after {LONGEST_WAIT.seconds} s.\n"
+                "Another process is refreshing it, or TikTok needs a pause. It passes by itself."
             )
         yield Pause(outcome.retry_in * random.uniform(1, 1.5))
 
@@ -150,14 +152,15 @@ def _decrypted(state: TokenState, client_secret: str) -> Steps:
         value = decrypt(renewed, state.encrypted_access_token, Purpose.ACCESS_TOKEN)
     if value is None:
         raise ConnectionUnreadableError(
-            f"The access token of connection {state.conn_id!r} cannot be decrypted: the API server has another client"
-            " secret for it than this process. Shortly after a change of the client secret that passes by itself. If"
-            " it lasts, the connection is defined in two places: define it in one that both can read."
+            f"The access token of connection {state.conn_id!r} cannot be decrypted.\n"
+            "The API server has another client secret for it than this process. Shortly after a change of the client"
+            " secret that passes by itself. If it lasts, the connection is defined in two places: define it in one"
+            " that both can read."
         )
     if not value.isascii() or any(sign.isspace() for sign in value):
         raise ConnectionSettingsError(
-            f"The access token of connection {state.conn_id!r} has blanks, line breaks or signs that no token has."
-            " Paste it again."
+            f"The access token of connection {state.conn_id!r} has signs that no token has.\n"
+            "Blanks or line breaks, for example. Paste it again."
         )
     scopes = frozenset(state.scope.replace(",", " ").split())
     return Token(value, state.access_expires_at, scopes, state.open_id)
@@ -166,10 +169,11 @@ def _decrypted(state: TokenState, client_secret: str) -> Steps:
 def _unreadable(state: TokenState) -> ConnectionUnreadableError:
     tokens = tokens_conn_id(state.conn_id)
     return ConnectionUnreadableError(
-        f"The tokens of connection {state.conn_id!r} could not be read by the API server in generation"
-        f" {state.generation}. Shortly after a refresh that passes by itself. If it lasts, connection {tokens!r},"
-        " which holds them, has older ones, as after a rotation of the Fernet key or an import of connections"
-        f" meanwhile: connect the account again with airflow tiktok connect {state.conn_id}."
+        f"The tokens of connection {state.conn_id!r} could not be read by the API server.\n"
+        f"It looks for generation {state.generation}. Shortly after a refresh that passes by itself. If it lasts,"
+        f" connection {tokens!r}, which holds them, has older ones, as after a rotation of the Fernet key or an"
+        " import"
+        f" of connections meanwhile: connect the account again with airflow tiktok connect {state.conn_id}"
     )
 
 

@@ -10,13 +10,14 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tiktok_provider.exceptions import (
+    FewFrames,
     InvalidInputError,
     PostFailedError,
     PostTimeoutError,
     PostUncertainError,
     TooLateError,
 )
-from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
+from tiktok_provider.links import TikTokPostLink, show_post
 from tiktok_provider.operators.leave_worker import leave_worker
 from tiktok_provider.publishing.parameters import (
     OnCap,
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
 # What Airflow keeps of a mapped task's label.
 LONGEST_LABEL = 250
 _ASKED_FOR = ("manual", "backfill", "operator_triggered")
+
+
+# Seconds after which a task that waits on its worker looks whether its account was reopened.
+_LOOK_AGAIN = 300.0
 
 
 class TikTokPublishingOperator(TypedParameters, BaseOperator):
@@ -121,10 +126,10 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         from tiktok_provider.hooks.tiktok import TikTokHook
         from tiktok_provider.publishing.deferral import DeferTask
 
-        self.check_parameters()
         self._label(context)
-        self.post_key = self._key(context)
-        with TikTokHook(self.tiktok_conn_id) as hook:
+        with FewFrames(), TikTokHook(self.tiktok_conn_id) as hook:
+            self.check_parameters()
+            self.post_key = self._key(context)
             while True:
                 try:
                     return self._publish(context, hook)
@@ -169,7 +174,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
 
         self._keep_to(post_key, tiktok_conn_id)
         self._label(context)
-        with TikTokHook(self.tiktok_conn_id) as hook:
+        with FewFrames(), TikTokHook(self.tiktok_conn_id) as hook:
             try:
                 return self._finish(context, hook, Outcome.from_event(event), reused=reused)
             except DeferTask as pause:
@@ -225,16 +230,17 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
     def _pause(self, pause: "DeferTask") -> None:
         """Leave the worker until it is time; without deferral, wait on it."""
         if self.deferrable:
-            leave_worker(self, pause, **self._rendered())
-        self.log.info("Waiting %.0f s on the worker, as %s.", pause.seconds, pause.reason)
-        time.sleep(pause.seconds)
+            leave_worker(self, pause, self.tiktok_conn_id, **self._rendered())
+        self.log.info("%s The task keeps its worker.", pause)
+        # A person may reopen an account that a cap has closed.
+        time.sleep(min(pause.seconds, _LOOK_AGAIN) if pause.cap else pause.seconds)
 
     def _publish(self, context: "Context", hook: "TikTokHook") -> PostResult:
         request = self.request()
         sent = self._send(context, hook, request)
-        # The link and other readers of XComs find these before the task defers.
+        # Readers of XComs find these before the task defers.
         context["ti"].xcom_push("publish_id", sent.record.publish_id)
-        context["ti"].xcom_push(POST_URL_KEY, sent.record.post_url or "")
+        show_post(self, context, sent.record.post_url)
         return self._wait(context, hook, sent, self.wait_for(request))
 
     def _send(self, context: "Context", hook: "TikTokHook", request: "PostRequest") -> "Sent":
@@ -321,7 +327,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
             # A person, another task or a later attempt knows better than this wait.
             return self._result(context, record, reused=True)
         if outcome.kind in ("failed", "incomplete") and record.publish_id != outcome.publish_id:
-            raise DeferTask(0.0, f"another attempt has followed {outcome.publish_id}")
+            raise DeferTask(0.0, "another attempt has followed this one")
         try:
             result_of(outcome)
         except PostFailedError as error:
@@ -351,7 +357,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
 
     def _result(self, context: "Context", record: PostRecord, *, reused: bool) -> PostResult:
         result = recorded_result(record, reused=reused)
-        context["ti"].xcom_push(POST_URL_KEY, result["post_url"] or "")
+        show_post(self, context, result["post_url"])
         self.log.info(
             "%s is %s: %s", record.publish_id, result["status"], result["post_url"] or "no public id"
         )

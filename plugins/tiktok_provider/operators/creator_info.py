@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
+from tiktok_provider.exceptions import FewFrames
 from tiktok_provider.operators.leave_worker import leave_worker
 from tiktok_provider.publishing.parameters import TypedParameters
 from tiktok_provider.retry import TikTokRetryPolicy
@@ -53,14 +54,14 @@ class TikTokCreatorInfoOperator(TypedParameters, BaseOperator):
         from tiktok_provider.publishing.rate_limit import RateLimiter
         from tiktok_provider.store.rate_limits import Endpoint
 
-        self.check_parameters()
-        with TikTokHook(self.tiktok_conn_id) as hook:
+        with FewFrames(), TikTokHook(self.tiktok_conn_id) as hook:
+            self.check_parameters()
             rate_limiter = RateLimiter(hook.store, claimant_of(context).task, on_cap="fail")
             try:
                 with rate_limiter.call(Endpoint.CREATOR_INFO):
                     return hook.creator_info().model_dump(mode="json")
             except DeferTask as pause:
-                leave_worker(self, pause)
+                leave_worker(self, pause, self.tiktok_conn_id)
 
     def execute_again(self, context: "Context", event: Any = None) -> dict[str, Any]:  # noqa: ARG002  (Airflow's)
         """Go on after the deferral."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from tiktok_provider.exceptions import FewFrames
 from tiktok_provider.publishing.parameters import TypedParameters
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class TikTokDoctorOperator(TypedParameters, BaseOperator):
         from tiktok_provider.doctor.run import examine_process
         from tiktok_provider.triggers.doctor import TikTokDoctorTrigger
 
-        self.check_parameters()
+        with FewFrames():
+            self.check_parameters()
         findings = [asdict(finding) for finding in examine_process(self.tiktok_conn_id)]
         self.defer(
             trigger=TikTokDoctorTrigger(self.tiktok_conn_id),
@@ -61,7 +63,7 @@ class TikTokDoctorOperator(TypedParameters, BaseOperator):
         findings = [*on_worker, *self._logged("triggerer", event)]
         if wrong := [row for row in findings if row["result"] == "wrong"]:
             words = (f"On the {row['where']}, {row['check']}: {row['detail']}" for row in wrong)
-            raise AirflowFailException(" ".join(words))
+            raise AirflowFailException("\n".join(words))
         return findings
 
     def _logged(self, where: str, findings: Sequence[dict[str, Any]]) -> list[dict[str, str]]:

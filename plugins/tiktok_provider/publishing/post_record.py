@@ -82,8 +82,9 @@ class StoredPost:
         record = self.read()
         if record is None:
             raise PostError(
-                f"Post key {self.post_key} is no longer on record: it was forgotten while this task waited. What"
-                " TikTok has published stays out; clear this task only if it shall be posted again.",
+                "The post was forgotten while this task waited: it is no longer on record.\n"
+                f"Its post key was {self.post_key!r}. What TikTok has published stays out; clear this task only if it"
+                " shall be posted again.",
                 publish_id=None,
             )
         return record

@@ -111,7 +111,8 @@ class Publisher:
                 # Nothing of that attempt is out, as is on record by now.
                 log.warning("%s Making a new attempt.", error)
         raise UnreachableError(
-            f"The upload URL has ended {_ATTEMPTS_PER_TRY} times before the upload: is the way to TikTok too slow?",
+            f"The upload URL has ended {_ATTEMPTS_PER_TRY} times before the upload.\n"
+            "Is the way to TikTok too slow? An upload URL lives an hour.",
             maybe_processed=False,
         )
 

@@ -13,13 +13,15 @@ from tiktok_provider.exceptions import (
     RateLimitedError,
     TikTokError,
 )
-from tiktok_provider.publishing.deferral import DeferTask, shown
+from tiktok_provider.publishing.deferral import DeferTask, moment_in
 from tiktok_provider.store.client import Store
+from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.rate_limits import (
     LONGEST_HOLD,
     PER_MINUTE,
     SHORT_WAIT,
     SHORTEST_LEAVE,
+    WHOSE_CAP,
     WINDOW,
     Cap,
     Endpoint,
@@ -39,11 +41,6 @@ CAP_OF_CODE = {
     "spam_risk_too_many_posts": Cap.POSTS,
     "spam_risk_too_many_pending_share": Cap.DRAFTS,
     "reached_active_user_cap": Cap.ACTIVE_USERS,
-}
-WHOSE_CAP = {
-    Cap.POSTS: "the creator's cap of API posts in 24 hours, counted by TikTok over all apps",
-    Cap.DRAFTS: "the cap of drafts that wait in the creator's inbox",
-    Cap.ACTIVE_USERS: "the TikTok app's own cap of posting users in 24 hours",
 }
 
 
@@ -118,7 +115,7 @@ class RateLimiter:
             self._store.run(PauseCalls(endpoint, seconds))
         except TikTokError as fault:
             log.warning("The pause of the account's calls could not be reported to the store: %s", fault)
-        return DeferTask(seconds, f"TikTok says that {endpoint} was called too often")
+        return DeferTask(seconds, f"TikTok wants fewer {endpoint} calls")
 
     def cap_reached(self, code: str) -> None:
         """Report a cap that TikTok's answer names; the store closes the account until it ends.
@@ -133,16 +130,20 @@ class RateLimiter:
             log.warning("A cap could not be reported to the store: %s", fault)
             closed = Wait(retry_in=_CAP_WITHOUT_STORE, cap=cap)
         if self._on_cap == "wait":
-            raise DeferTask(closed.retry_in, f"{WHOSE_CAP[cap]} is reached, until {shown(closed.until)}")
+            raise DeferTask(closed.retry_in, f"{WHOSE_CAP[cap]} is reached", cap=cap)
 
     def _defer(self, endpoint: Endpoint, answer: Wait) -> NoReturn:
         if answer.cap is None:
             raise DeferTask(answer.retry_in, _used_up(endpoint))
-        whose, until = WHOSE_CAP[answer.cap], shown(answer.until)
+        whose = WHOSE_CAP[answer.cap]
         if self._on_cap == "fail":
-            raise AccountClosedError(f"Nothing was sent: {whose} is reached, until {until}.")
-        raise DeferTask(answer.retry_in, f"{whose} is reached, until {until}")
+            raise AccountClosedError(
+                f"The account is closed until {moment_in(answer.retry_in, utc_now())}. Nothing was sent.\n"
+                f"{whose[0].upper()}{whose[1:]} is reached. If TikTok has reopened the account since:"
+                f" airflow tiktok reopen {self._store.conn_id}"
+            )
+        raise DeferTask(answer.retry_in, f"{WHOSE_CAP[answer.cap]} is reached", cap=answer.cap)
 
 
 def _used_up(endpoint: Endpoint) -> str:
-    return f"the account's rate limit of {PER_MINUTE[endpoint]} {endpoint} calls a minute is used up"
+    return f"the account's {PER_MINUTE[endpoint]} {endpoint} calls of a minute are used up"

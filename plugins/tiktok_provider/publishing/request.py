@@ -171,7 +171,10 @@ def check_privacy(post: DirectSettings) -> Iterator[Violation]:
     """Yield a privacy level that TikTok does not know."""
     if post.privacy_level not in list(PrivacyLevel):
         yield Violation(
-            "privacy_level", repr(post.privacy_level), ", ".join(PrivacyLevel), "take one of these"
+            "privacy_level",
+            repr(post.privacy_level),
+            "TikTok's four",
+            f"take one of {', '.join(PrivacyLevel)}",
         )
 
 
@@ -181,7 +184,7 @@ def check_branding(post: DirectSettings) -> Iterator[Violation]:
         yield Violation(
             "privacy_level",
             "SELF_ONLY with brand_content=True",
-            "branded content that others can see",
+            "what others can see",
             "take another privacy level, or brand_content=False",
         )
 
@@ -192,8 +195,8 @@ def check_offered(post: DirectSettings, creator: CreatorInfo) -> Iterator[Violat
         yield Violation(
             "privacy_level",
             post.privacy_level,
-            f"what {creator.creator_username} offers now ({', '.join(creator.privacy_level_options)})",
-            "take one of these",
+            f"what {creator.creator_username} offers now",
+            f"take one of {', '.join(creator.privacy_level_options)}",
         )
 
 

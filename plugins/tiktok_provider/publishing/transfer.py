@@ -223,6 +223,6 @@ def _chunk_size() -> int:
     size: int = conf.getint("tiktok", "upload_chunk_size", fallback=DEFAULT_CHUNK)
     if not MIN_CHUNK <= size <= MAX_CHUNK:
         raise ConnectionSettingsError(
-            f"[tiktok] upload_chunk_size is {size}, it must be from {MIN_CHUNK} to {MAX_CHUNK} bytes."
+            f"[tiktok] upload_chunk_size is {size}, allowed: {MIN_CHUNK} to {MAX_CHUNK} bytes."
         )
     return size

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, AirflowSkipException
 
-from tiktok_provider.exceptions import InvalidInputError, PostFailedError, PostTimeoutError, Retry
-from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
+from tiktok_provider.exceptions import FewFrames, InvalidInputError, PostFailedError, PostTimeoutError, Retry
+from tiktok_provider.links import TikTokPostLink, show_post
 from tiktok_provider.publishing.parameters import TypedParameters
 from tiktok_provider.publishing.waiting.polling import (
     Outcome,
@@ -81,7 +81,7 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
 
     def execute(self, context: "Context") -> Any:
         """Ask once, then wait in the triggerer or as Airflow's sensors do."""
-        with self._skipping():
+        with FewFrames(), self._skipping():
             self._check()
             if not self.deferrable:
                 return super().execute(context)
@@ -95,7 +95,7 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
     def poke(self, context: "Context") -> PokeReturnValue:
         """Ask once; Airflow's own sensor loop decides when to ask again."""
         watch = self._watch(self._first_poke(context))
-        with self._hook() as hook:
+        with FewFrames(), self._hook() as hook:
             step = self._ask(context, hook, watch)
             if isinstance(step, PollAgain):
                 return PokeReturnValue(is_done=False)
@@ -103,7 +103,7 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
 
     def execute_complete(self, context: "Context", event: Any) -> PostResult:
         """Go on with the trigger's event."""
-        with self._skipping(), self._hook() as hook:
+        with FewFrames(), self._skipping(), self._hook() as hook:
             return self._finish(context, hook, Outcome.from_event(event))
 
     @contextmanager
@@ -122,9 +122,7 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
     def _check(self) -> None:
         self.check_parameters()
         if not self.publish_id.strip():
-            raise InvalidInputError(
-                [f"publish_id is {self.publish_id!r}, it must be the id that a publishing task returns"]
-            )
+            raise InvalidInputError(["publish_id is blank, it must be the id that a publishing task returns"])
 
     def _hook(self) -> "TikTokHook":
         from tiktok_provider.hooks.tiktok import TikTokHook
@@ -161,7 +159,7 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
             status = result_of(outcome)
         except PostTimeoutError as error:
             # Airflow's own exception, as every sensor raises it.
-            raise AirflowSensorTimeout(str(error)) from error
+            raise AirflowSensorTimeout(str(error)) from None
         except PostFailedError as error:
             # A new attempt may help, but that is another task's; of this one TikTok will say the same again.
             error.retry = Retry.NEVER
@@ -169,5 +167,5 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
         username = hook.account.username
         profile_url = hook.account.page_url(f"/@{username}") if username else None
         result = post_result(outcome.publish_id, status, conn_id=self.tiktok_conn_id, profile_url=profile_url)
-        context["ti"].xcom_push(POST_URL_KEY, result["post_url"] or "")
+        show_post(self, context, result["post_url"])
         return result

@@ -210,8 +210,7 @@ def _explained(address: httpx.URL) -> Iterator[None]:
         yield
     except UnreachableError as error:
         raise StoreUnreachableError(
-            f"The TikTok store in Airflow's API server at {address} cannot be reached from here. {error}"
-            f" {ADDRESS_SOURCE}",
+            f"The store in Airflow's API server cannot be reached: {address}\n{error}\n{ADDRESS_SOURCE}",
             maybe_processed=error.maybe_processed,
         ) from None
 

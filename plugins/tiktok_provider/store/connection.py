@@ -139,13 +139,13 @@ def read_extra(conn_id: str, extra: str | None) -> dict[str, Any]:
         found = json.loads(extra)
     except ValueError:
         raise ConnectionSettingsError(
-            f"Connection {conn_id!r}: the extra is not JSON, it must be a JSON object such as"
-            ' {"refresh_token": "..."}.'
+            f"Connection {conn_id!r}: the extra is not JSON.\n"
+            'It must be a JSON object such as {"refresh_token": "..."}.'
         ) from None
     if not isinstance(found, dict):
         raise ConnectionSettingsError(
-            f"Connection {conn_id!r}: the extra is {_json_type(found)}, it must be a JSON object such as"
-            ' {"refresh_token": "..."}.'
+            f"Connection {conn_id!r}: the extra is {_json_type(found)}, it must be a JSON object.\n"
+            'For example {"refresh_token": "..."}.'
         )
     return found
 
@@ -190,8 +190,8 @@ def _required(conn_id: str, label: str, value: str | None) -> str:
     value = (value or "").strip()
     if not value:
         raise ConnectionSettingsError(
-            f"Connection {conn_id!r} lacks its {label}. Copy it from the TikTok app's page in TikTok's developer"
-            " portal."
+            f"Connection {conn_id!r} lacks its {label}.\n"
+            "Copy it from the TikTok app's page in TikTok's developer portal."
         )
     return value
 
@@ -241,4 +241,7 @@ def _name(field: str) -> str:
 
 
 def _malformed(conn_id: str, name: str, found: str, wanted: str) -> ConnectionSettingsError:
-    return ConnectionSettingsError(f"Connection {conn_id!r}: {_name(name)} is {found}, it must be {wanted}.")
+    return ConnectionSettingsError(
+        f"Connection {conn_id!r}: {name!r} in the extra is {found}.\n"
+        f"{EXTRA_FIELDS[name]['label']} must be {wanted}."
+    )

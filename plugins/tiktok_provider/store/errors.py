@@ -96,9 +96,9 @@ class ConflictError(StoreBusyError):
 def not_connected(conn_id: str) -> AccountNotConnectedError:
     """Return the error of an account without tokens; it says who connects it, and how."""
     return AccountNotConnectedError(
-        f"Connection {conn_id!r} has no tokens that can be used. The owner of the TikTok account connects it:"
-        f" airflow tiktok connect {conn_id} (or put tokens, among them a refresh_token, into the extra of connection"
-        f" {conn_id!r})."
+        f"Connection {conn_id!r} has no tokens that can be used.\n"
+        f"The owner of the TikTok account connects it: airflow tiktok connect {conn_id}\n"
+        "(or puts tokens, among them a refresh_token, into the connection's extra)."
     )
 
 
@@ -110,38 +110,41 @@ def connect_again_before(conn_id: str) -> str:
 def unknown_account(conn_id: str) -> ConnectionSettingsError:
     """Return the error of an id that is perhaps mistyped."""
     return ConnectionSettingsError(
-        f"There is no account {conn_id!r}: the store has no record of it, and no connection of this id is defined"
-        " where this process can see it. List the accounts: airflow tiktok accounts"
+        f"There is no account {conn_id!r}.\n"
+        "The store has no record of it, and no connection of this id is defined where this process can see it.\n"
+        "List the accounts: airflow tiktok accounts"
     )
 
 
 def connection_not_found(conn_id: str) -> ConnectionUnreadableError:
     """Return the error of a Connection that a worker or a triggerer does not find."""
     return ConnectionUnreadableError(
-        f"Connection {conn_id!r} is not defined, or could not be read. Create it under Admin > Connections with"
-        " type TikTok, or name another one in 'tiktok_conn_id'."
+        f"Connection {conn_id!r} is not defined, or could not be read.\n"
+        "Create it under Admin > Connections with type TikTok, or name another one in 'tiktok_conn_id'."
     )
 
 
 def connection_not_seen(conn_id: str) -> ConnectionUnreadableError:
     """Return the error of a Connection that the API server does not find."""
     return ConnectionUnreadableError(
-        f"Connection {conn_id!r} is not defined where the API server can see it (in the metadata database, in a"
-        " secrets backend, or in the environment of the API server itself), or it is malformed there, or was"
-        " encrypted with another [core] fernet_key."
+        f"Connection {conn_id!r} is not defined where the API server can see it.\n"
+        "That is in the metadata database, in a secrets backend, or in the environment of the API server itself. Or"
+        " it"
+        " is malformed there, or was encrypted with another [core] fernet_key."
     )
 
 
 def no_record(conn_id: str, post_key: str) -> PostStateError:
     """Return the error of a post of which nothing is on record."""
     return PostStateError(
-        f"There is no record of a post {post_key!r} of connection {conn_id!r}: airflow tiktok posts lists all."
+        f"There is no record of this post: {post_key!r}\n"
+        f"of connection {conn_id!r}. List all: airflow tiktok posts"
     )
 
 
 def tables_missing() -> StoreNotReadyError:
     """Return the error of a metadata database that was not migrated."""
     return StoreNotReadyError(
-        "The tables of the TikTok provider are missing in Airflow's metadata database, or are of another version. The"
-        " administrator of Airflow runs: airflow db migrate"
+        "The tables of the TikTok provider are missing, or are of another version.\n"
+        "The administrator of Airflow runs: airflow db migrate"
     )

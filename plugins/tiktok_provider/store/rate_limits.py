@@ -40,6 +40,36 @@ class Cap(StrEnum):
     """Creators who post through the app within 24 hours; closes both."""
 
 
+# For people; a clause without its verb.
+WHOSE_CAP = {
+    Cap.POSTS: "the creator's cap of API posts in 24 hours",
+    Cap.DRAFTS: "the cap of drafts in the creator's inbox",
+    Cap.ACTIVE_USERS: "the TikTok app's cap of users in 24 hours",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """Something that keeps an account from calling for a while.
+
+    :param by: the cap that has closed it, or the endpoint that TikTok wants to be left alone after a 429.
+    :param until: when it ends, as far as can be known.
+    """
+
+    conn_id: str
+    by: Cap | Endpoint
+    until: datetime
+
+    @property
+    def why(self) -> str:
+        """A clause for people."""
+        return (
+            f"{WHOSE_CAP[self.by]} is reached"
+            if isinstance(self.by, Cap)
+            else f"TikTok wants fewer {self.by} calls"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
     """Calls may be made now.

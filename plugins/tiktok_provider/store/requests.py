@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, Type
 
 from tiktok_provider.api.calls import Call, Request
 from tiktok_provider.store.posts import Claimed, PostClaim, PostOutcome, PostRecord, PostStep
-from tiktok_provider.store.rate_limits import LONGEST_HOLD, WINDOW, Cap, Endpoint, Granted, Wait
+from tiktok_provider.store.rate_limits import LONGEST_HOLD, WINDOW, Cap, Closure, Endpoint, Granted, Wait
 from tiktok_provider.store.serialization import decode
 from tiktok_provider.store.token_sets import Busy, TokenState
 
@@ -168,6 +168,15 @@ class CloseAccount(StoreRequest[Wait]):
 
     cap: Cap
     retry_in: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GetClosures(StoreRequest[tuple[Closure, ...]]):
+    """What closes the account now; see ``RateLimitService.closures``."""
+
+    route = "rate-limits/closures"
+    answer = tuple[Closure, ...]
+    writes = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def decode(answer: Answer, adapter: TypeAdapter[Any]) -> Any:
         return adapter.validate_python(document)
     except ValidationError as error:
         raise StoreAnswerError(
-            f"The store's answer is of another version: look at {wrong_fields(error)}."
+            f"The store's answer is of another version.\nIt differs in: {wrong_fields(error)}."
         ) from None
 
 
@@ -156,11 +156,13 @@ def _not_the_store(status: int) -> StoreAnswerError:
     # Airflow's own catch-all route answers a POST with 405.
     if status in (404, 405):
         return StoreAnswerError(
-            f"There is no TikTok store (HTTP {status}): this server runs without 'core' (airflow api-server --apps)"
-            " or without the plugin. Install airflow-provider-tiktok where the API server runs, check with"
-            " 'airflow plugins', and set [tiktok] store_url to an API server that runs 'core'."
+            f"The API server has no TikTok store (HTTP {status}).\n"
+            "It runs without 'core' (airflow api-server --apps) or without the plugin. Install"
+            " airflow-provider-tiktok"
+            " where the API server runs, check with 'airflow plugins', and set [tiktok] store_url to an API server"
+            " that runs 'core'."
         )
     return StoreAnswerError(
-        f"The answer is not the store's (HTTP {status}): is a proxy answering in its place?"
-        " Check [tiktok] store_url and the proxy settings of this machine."
+        f"The answer is not the store's (HTTP {status}).\n"
+        "Is a proxy answering in its place? Check [tiktok] store_url and the proxy settings of this machine."
     )

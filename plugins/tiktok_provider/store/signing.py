@@ -117,8 +117,9 @@ class RequestToken:
         header = headers.get(HEADER, "")
         if not header.startswith(_SCHEME):
             raise RequestNotAuthenticatedError(
-                f"The request has no token: the header {HEADER} carries it ('{_SCHEME.strip()} <token>'). If the"
-                " provider sent it, a proxy on the way removes that header.",
+                f"The request has no token: the header {HEADER} carries it.\n"
+                f"It is '{_SCHEME.strip()} <token>'. If the provider sent it, a proxy on the way removes that"
+                " header.",
                 reason="missing",
             )
         token = header.removeprefix(_SCHEME)
@@ -138,8 +139,9 @@ class RequestToken:
         seconds_apart = self._claims.iat - now.timestamp()
         if abs(seconds_apart) > SKEW.total_seconds():
             raise RequestNotAuthenticatedError(
-                f"The request is dated {abs(seconds_apart):.0f} s {'after' if seconds_apart > 0 else 'before'} the"
-                f" API server's clock, allowed are {SKEW.total_seconds():.0f} s. Set the clocks of both machines.",
+                f"The clocks of sender and API server are {abs(seconds_apart):.0f} s apart.\n"
+                f"The sender's is {'ahead' if seconds_apart > 0 else 'behind'}, allowed are"
+                f" {SKEW.total_seconds():.0f} s. Set the clocks of both machines.",
                 reason="clock",
             )
         if now.timestamp() > self._claims.exp:
@@ -155,8 +157,8 @@ class RequestToken:
         differing = [name for name, value in request.claims().items() if getattr(claims, name) != value]
         if differing:
             raise RequestNotAuthenticatedError(
-                f"The token was made for another request: {', '.join(differing)} differ. Does a proxy between the"
-                " sender and the API server change requests?",
+                "The token of the request was made for another request.\n"
+                f"{', '.join(differing)} differ. Does a proxy between the sender and the API server change requests?",
                 reason="another request",
             )
 
@@ -197,17 +199,19 @@ def _unverified(token: str) -> _Claims:
 
 def _malformed() -> RequestNotAuthenticatedError:
     return RequestNotAuthenticatedError(
-        f"The request's token is malformed: it must be a JWT ({_ALGORITHM}) for {_AUDIENCE!r}, as the provider makes"
-        " it. Sender and API server need the same version of airflow-provider-tiktok.",
+        "The token of the request is malformed.\n"
+        f"It must be a JWT ({_ALGORITHM}) for {_AUDIENCE!r}, as the provider makes it. Sender and API server need the"
+        " same version of airflow-provider-tiktok.",
         reason="malformed",
     )
 
 
 def _wrong_signature(conn_id: str) -> RequestNotAuthenticatedError:
     return RequestNotAuthenticatedError(
-        f"The signature of the request for connection {conn_id!r} is wrong: the API server finds no connection of"
-        " type 'tiktok' with this id, or another client secret than the sender. Define the connection in one place"
-        " that both can read: under Admin > Connections, in a secrets backend that the API server uses too, or in the"
-        f" environment of the API server (AIRFLOW_CONN_{conn_id.upper()}); that of the workers alone is not enough.",
+        f"The signature of the request for connection {conn_id!r} is wrong.\n"
+        "The API server finds no connection of type 'tiktok' with this id, or another client secret than the sender."
+        " Define the connection in one place that both can read: under Admin > Connections, in a secrets backend that"
+        f" the API server uses too, or in the environment of the API server (AIRFLOW_CONN_{conn_id.upper()}); that of"
+        " the workers alone is not enough.",
         reason="signature",
     )

@@ -28,8 +28,8 @@ from tiktok_provider.hooks.tiktok import AsyncSession, TikTokHook
 from tiktok_provider.publishing.waiting.polling import MINUTE_WINDOW, passes
 from tiktok_provider.store.errors import StoreUnreachableError
 from tiktok_provider.store.posts import PostRecord
-from tiktok_provider.store.rate_limits import LONGEST_HOLD
-from tiktok_provider.store.requests import GetPost
+from tiktok_provider.store.rate_limits import LONGEST_HOLD, Cap, Closure
+from tiktok_provider.store.requests import GetClosures, GetPost
 from tiktok_provider.triggers.breaker import Breaker
 from tiktok_provider.triggers.rate_limit import PATIENCE, StatusCalls
 
@@ -40,6 +40,8 @@ T = TypeVar("T")
 SHORTEST_OUTAGE, LONGEST_OUTAGE = 5.0, 15.0
 # Seconds over which the accounts spread their calls after a host was down.
 SPREAD = 10.0
+# Seconds for which an answer about what closes the account is good for all triggers.
+SHARED_FOR = 60.0
 HOST_FAILURES = (UnreachableError, UnexpectedAnswerError, ServiceError)
 
 
@@ -59,6 +61,8 @@ class AccountSession:
         self._not_before = 0.0
         self._session: AsyncSession | None = None
         self._stack = AsyncExitStack()
+        self._closures: tuple[Closure, ...] = ()
+        self._closures_valid_until = 0.0
         self.users = 0
 
     async def fetch_status(self, publish_id: str) -> PostStatus:
@@ -86,6 +90,23 @@ class AccountSession:
             said = error or f"no answer within {PATIENCE:.0f} s"
             log.warning("The store could not be asked for post key %r: %s", post_key, said)
             return None
+
+    async def is_closed_by(self, cap: Cap) -> bool:
+        """Ask the store whether a cap closes the account; True if the store does not answer.
+
+        All triggers of the account share an answer for a minute.
+        """
+        try:
+            async with self._turn, asyncio.timeout(PATIENCE):
+                if _now() >= self._closures_valid_until:
+                    session = await self._open_session()
+                    self._closures = await session.store.run(GetClosures())
+                    self._closures_valid_until = _now() + SHARED_FOR
+        except (TikTokError, TimeoutError) as error:
+            said = error or f"no answer within {PATIENCE:.0f} s"
+            log.warning("The store could not be asked whether the account is closed: %s", said)
+            return True
+        return any(found.by == cap for found in self._closures)
 
     async def close(self) -> None:
         """Close the clients. The next call reads the Connection again."""

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from airflow.models import Connection
+from airflow.models.base import ID_LEN
+from airflow.models.connection import sanitize_conn_id
 from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi import Request
 from sqlalchemy import delete, select
@@ -72,6 +74,7 @@ class Guard:
         return body
 
     async def _checked(self, request: Request, conn_id: str) -> tuple[RequestToken, bytes]:
+        _refuse_malformed(conn_id)
         try:
             token = RequestToken.of_headers(request.headers)
             token.check_time(datetime.now(UTC))
@@ -92,6 +95,16 @@ class Guard:
         if refusal.reason != "missing" and self._audits.take():
             host = request.client.host if request.client else None
             await in_thread(_audit_refusal, conn_id[:250], refusal.reason, host)
+
+
+def _refuse_malformed(conn_id: str) -> None:
+    """Refuse an id that no Connection can have, before anything is looked up or logged.
+
+    :raises InvalidInputError: it is malformed.
+    """
+    # It lets a line break at the end pass.
+    if sanitize_conn_id(conn_id, ID_LEN) != conn_id:
+        raise InvalidInputError(["the connection id of the request has characters that none may have"])
 
 
 def _route(request: Request) -> str:

@@ -11,8 +11,10 @@ from sqlalchemy import update
 from tests.unit.cli.conftest import Terminal, stored
 from tests.unit.conftest import CONN_ID, Creator
 from tiktok_provider.database.accounts.service import AccountService
+from tiktok_provider.database.rate_limits.service import RateLimitService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import AccountRecord, NonceRecord
+from tiktok_provider.store.rate_limits import Cap
 
 
 def refreshes(creator: Creator) -> int:
@@ -141,3 +143,31 @@ def test_a_connection_that_is_not_there_is_named(terminal: Terminal) -> None:
     done = terminal.run("refresh", "tiktok_missing")
     assert done.code == 1
     assert "tiktok_missing" in done.said
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_closed_account_is_listed_with_its_end_and_why(terminal: Terminal) -> None:
+    asyncio.run(RateLimitService().close(CONN_ID, Cap.POSTS, 7_000.0))
+    [account] = terminal.run("accounts").rows
+    [closure] = account["closures"]
+    assert (closure["by"], datetime.fromisoformat(closure["until"]) > datetime.now(UTC)) == ("posts", True)
+    shown = terminal.run("accounts", output="plain").out
+    assert "closed until" in shown
+    assert "cap of API posts in 24 hours is reached" in shown
+
+
+@pytest.mark.usefixtures("connected")
+def test_reopen_ends_a_cap_and_says_so(terminal: Terminal) -> None:
+    asyncio.run(RateLimitService().close(CONN_ID, Cap.POSTS, 7_000.0))
+    done = terminal.run("reopen", CONN_ID)
+    assert (done.code, [row["by"] for row in done.rows]) == (0, ["posts"])
+    assert "within minutes" in done.said
+    assert terminal.run("accounts").rows[0]["closures"] == []
+    again = terminal.run("reopen", CONN_ID)
+    assert (again.code, again.rows, "is not closed" in again.said) == (0, [], True)
+
+
+def test_an_account_that_is_mistyped_is_not_reopened(connected: Creator, terminal: Terminal) -> None:
+    done = terminal.run("reopen", "tiktok_defualt")
+    assert (done.code, "no account 'tiktok_defualt'" in done.said) == (1, True)
+    assert connected.open_id

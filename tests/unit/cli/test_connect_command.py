@@ -118,13 +118,15 @@ class _Pasting(io.StringIO):
     ("pasted", "sentence"),
     [
         ("http://127.0.0.1:8400/callback/?code=stolen&state=of-another-attempt", "state differs"),
-        ("http://127.0.0.1:8400/callback/?code=stolen", "state differs"),
+        ("http://127.0.0.1:8400/callback/?code=stolen", "not the whole address"),
         ("http://127.0.0.1:8400/callback/?error=access_denied&state=of-another-attempt", "state differs"),
         (
             "http://127.0.0.1:8400/callback/?error=server_error&error_description=Oops",
-            '(server_error). TikTok says: "Oops"',
+            'TikTok says: "Oops"',
         ),
-        ("http://[x", "state differs"),
+        ("http://[x", "not the whole address"),
+        ("a-code-and-no-more*1!2", "not the whole address"),
+        ("http://127.0.0.1:8400/callback/", "not the whole address"),
         ("http://127.0.0.1:8400/callback/?code=a&state=\udcff", "state differs"),
         (" ", "No address was pasted"),
     ],
@@ -151,7 +153,8 @@ def test_what_a_forged_redirect_says_cannot_steer_the_terminal(
     pasting = _Pasting(person, terminal, instead=f"http://127.0.0.1:8400/callback/?{forged}")
     monkeypatch.setattr(sys, "stdin", pasting)
     done = terminal.run(*new, "--paste")
-    assert (done.code, '(x]0;pwned). TikTok says: "[2J[Halliswell"' in done.said) == (1, True)
+    assert (done.code, "(x]0;pwned)" in done.said) == (1, True)
+    assert 'TikTok says: "[2J[Hall iswell"' in done.said
 
 
 def test_a_refusal_by_the_person_is_said_and_stores_nothing(
@@ -237,8 +240,9 @@ def without_open_id(sandbox: Sandbox, app: App, account: Account, scope: str) ->
     """Let TikTok's next answer to a code leave out whose tokens these are; returns the access token in it."""
     tokens = sandbox.issue_tokens(app, account, scope=scope)
     body = {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "expires_in": 86400}
+    # The first call only asks whether TikTok knows the app.
     fault = {**body, "scope": scope}
-    sandbox.add_fault("status", status=200, body=fault, path="/v2/oauth/token/")
+    sandbox.add_fault("status", status=200, body=fault, path="/v2/oauth/token/", skip=1)
     return tokens.access_token
 
 
@@ -288,7 +292,7 @@ def test_a_connection_that_goes_over_to_another_app_is_connected_anew(
     assert terminal.run("refresh", "tiktok_mia").code == 0
 
 
-def test_a_secret_that_tiktok_does_not_take_stores_nothing(
+def test_a_secret_that_tiktok_does_not_take_is_said_before_anybody_consents(
     terminal: Terminal, person: Person, new: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIKTOK_CLIENT_SECRET", "fake-wrong-secret")
@@ -296,11 +300,7 @@ def test_a_secret_that_tiktok_does_not_take_stores_nothing(
     assert done.code == 1
     assert "invalid_client" in done.said
     assert stored("tiktok_mia") is None
-    assert len(person.pages) == 1
-    with transaction() as session:
-        extra = session.scalars(select(Log.extra).where(Log.event == "tiktok_token_failure")).one()
-    told = json.loads(extra or "{}")
-    assert (told["conn_id"], told["error"]) == ("tiktok_mia", "invalid_client")
+    assert person.pages == []
 
 
 def test_what_tiktok_repeats_of_the_exchange_is_not_printed(
@@ -326,6 +326,10 @@ def test_what_tiktok_repeats_of_the_exchange_is_not_printed(
     assert (done.code, len(sent)) == (1, 3)
     assert "not *** *** ***" in done.said
     assert [secret for secret in sent if secret in done.out + done.said] == []
+    with transaction() as session:
+        extra = session.scalars(select(Log.extra).where(Log.event == "tiktok_token_failure")).one()
+    reported = json.loads(extra or "{}")
+    assert (reported["conn_id"], reported["error"]) == ("tiktok_mia", "invalid_request")
 
 
 def test_an_access_token_that_tiktok_repeats_when_asked_for_the_name_is_not_printed(
@@ -334,7 +338,7 @@ def test_an_access_token_that_tiktok_repeats_when_asked_for_the_name_is_not_prin
     mia = tiktok_sandbox.create_account(username="mia_of_milan")
     tokens = asdict(tiktok_sandbox.issue_tokens(app, mia))
     given = {**tokens, "expires_in": 86400, "refresh_expires_in": 31_536_000, "token_type": "Bearer"}
-    tiktok_sandbox.add_fault("status", status=200, body=given, path="/v2/oauth/token/")
+    tiktok_sandbox.add_fault("status", status=200, body=given, path="/v2/oauth/token/", skip=1)
     error = {
         "code": "invalid_params",
         "message": f"not with Bearer {tokens['access_token']}",
@@ -382,6 +386,80 @@ def test_what_cannot_work_is_said_before_anybody_is_sent_to_tiktok(
     assert person.pages == []
 
 
+def test_a_host_that_does_not_answer_is_said_before_anybody_consents(
+    terminal: Terminal, person: Person, new: list[str], tiktok_sandbox: Sandbox
+) -> None:
+    tiktok_sandbox.add_fault("lost_answer", path="/v2/oauth/token/")
+    done = terminal.run(*new)
+    assert (done.code, "No answer from" in done.said, person.pages) == (1, True, [])
+
+
+def test_another_refusal_of_the_code_than_that_of_the_app_stops_nobody(
+    terminal: Terminal, person: Person, new: list[str], tiktok_sandbox: Sandbox
+) -> None:
+    tiktok_sandbox.add_fault(
+        "status", status=400, body={"error": "invalid_request", "log_id": "fake"}, path="/v2/oauth/token/"
+    )
+    assert (terminal.run(*new).code, len(person.pages)) == (0, 1)
+
+
+def test_nobody_is_led_to_tiktok_for_an_app_of_another_host(
+    terminal: Terminal, person: Person, new: list[str], tiktok_sandbox: Sandbox
+) -> None:
+    done = terminal.run(*new[: new.index("--authorize-url")])
+    assert (done.code, person.pages) == (1, [])
+    assert f"a sandbox's is {tiktok_sandbox.url}/v2/auth/authorize/" in done.said
+    assert stored("tiktok_mia") is None
+
+
+def test_tiktoks_own_page_may_be_named_for_another_host(
+    terminal: Terminal, person: Person, new: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    own = ["--authorize-url", "https://www.tiktok.com/v2/auth/authorize/", "--paste"]
+    done = terminal.run(*new[: new.index("--authorize-url")], *own)
+    assert "https://www.tiktok.com/v2/auth/authorize/?client_key=" in done.said
+    assert person.pages == []
+
+
+def test_a_connection_that_connect_has_made_says_whose_it_is_until_when_and_with_what(
+    terminal: Terminal, person: Person, new: list[str]
+) -> None:
+    def description() -> str:
+        found = stored("tiktok_mia")
+        return str(found.description) if found else ""
+
+    terminal.run(*new)
+    [account] = terminal.run("accounts").rows
+    end = account["refresh_expires_at"][:10]
+    scopes = "user.info.basic, video.publish, video.upload"
+    assert description() == f"TikTok account @mia, connected until {end} with {scopes}"
+    person.scopes = ["user.info.basic", "video.publish"]
+    terminal.run("connect", "tiktok_mia")
+    assert description().endswith("with user.info.basic, video.publish")
+    with transaction() as session:
+        session.execute(update(Connection).values(description="Ours"))
+    terminal.run("connect", "tiktok_mia")
+    assert description() == "Ours"
+
+
+def test_an_account_that_another_connection_has_already_is_named(
+    terminal: Terminal, person: Person, new: list[str]
+) -> None:
+    assert "The same TikTok account" not in terminal.run(*new).said
+    done = terminal.run("connect", "tiktok_mia_too", *new[2:])
+    assert done.code == 0
+    assert "The same TikTok account is connected as 'tiktok_mia', too" in done.said
+    assert len(person.pages) == 2
+
+
+def test_an_account_that_takes_no_direct_posts_is_named(
+    terminal: Terminal, person: Person, new: list[str]
+) -> None:
+    person.scopes = ["user.info.basic", "video.upload"]
+    assert "Without video.publish this account takes no direct posts" in terminal.run(*new).said
+
+
 def test_a_secret_is_asked_for_on_a_terminal_and_missed_elsewhere(
     terminal: Terminal, person: Person, new: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,7 +478,7 @@ def test_options_that_contradict_the_connection_that_is_there_are_refused(
     terminal.run(*new)
     done = terminal.run("connect", "tiktok_mia", "--client-key", "fake-other-key")
     assert done.code == 1
-    assert "another value for --client-key. Leave that away" in done.said
+    assert "differ in --client-key. Leave that away" in done.said
     assert len(person.pages) == 1
 
 

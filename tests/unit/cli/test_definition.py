@@ -33,7 +33,7 @@ def group() -> GroupCommand:
 def test_airflow_is_told_and_every_command_leads_somewhere() -> None:
     assert get_provider_info()["cli"] == ["tiktok_provider.cli.definition.get_tiktok_cli_commands"]
     commands = {command.name: command.func.__name__ for command in group().subcommands}
-    accounts = ["accounts", "connect", "disconnect", "doctor", "prune", "refresh"]
+    accounts = ["accounts", "connect", "disconnect", "doctor", "prune", "refresh", "reopen"]
     assert sorted(commands) == sorted([*accounts, "forget", "posts", "resolve"])
     functions = import_module("tiktok_provider.cli.commands")
     assert all(callable(getattr(functions, name)) for name in commands.values())

@@ -139,7 +139,7 @@ def no_heartbeat(_: Creator, __: pytest.MonkeyPatch) -> None:
         (no_plugin, ["API server"], ["same connection"], "airflow plugins"),
         (bad_allowed_hosts, ["allowed hosts", "connection"], IN_ORDER[7:13], "https://host"),
         (bad_fernet_key, ["Fernet key"], IN_ORDER[8:13], "no Fernet key"),
-        (no_fernet_key, ["Fernet key"], IN_ORDER[8:13], "set one"),
+        (no_fernet_key, ["Fernet key"], IN_ORDER[8:13], "Set one"),
         (no_secret, ["connection"], IN_ORDER[7:13], "Client secret"),
         (wrong_secret, ["client secret"], ["token works"], "invalid_client"),
         (no_tokens, ["tokens"], ["consent's end", "scopes", "token works"], "airflow tiktok connect"),

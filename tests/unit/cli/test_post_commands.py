@@ -17,6 +17,7 @@ from tests.unit.cli.conftest import Ended, Terminal
 from tests.unit.conftest import CONN_ID, Creator
 from tiktok_provider.cli.definition import POST_STATES
 from tiktok_provider.database.posts.service import PostService
+from tiktok_provider.database.rate_limits.service import RateLimitService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import AttemptRow, PostRow
 from tiktok_provider.store.posts import (
@@ -34,6 +35,7 @@ from tiktok_provider.store.posts import (
     Start,
     Verdict,
 )
+from tiktok_provider.store.rate_limits import Cap
 
 T = TypeVar("T")
 
@@ -115,6 +117,60 @@ def posts(creator: Creator, store: None) -> Posts:  # noqa: ARG001  (it empties 
 def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """What the person at the terminal types."""
     return lambda line: monkeypatch.setattr(sys, "stdin", io.StringIO(f"{line}\n"))
+
+
+CAPTION = "Spring is here \x1b[31m#spring, and with it a caption that is longer than a table's column"
+
+
+@pytest.mark.parametrize("output", ["table", "plain", "json", "yaml"])
+def test_every_output_shows_caption_media_and_where_the_post_comes_from(
+    posts: Posts, terminal: Terminal, output: str
+) -> None:
+    posts.make(replace(intend(), content={"title": CAPTION}, fingerprint="s3://launches/2026-11-20.mp4"))
+    printed = terminal.run("posts", output=output).out
+    assert "Spring is here" in printed
+    assert "2026-11-20.mp4" in printed
+    assert "spring" in printed
+    assert "\x1b" not in printed
+
+
+def test_programs_get_caption_and_media_whole(posts: Posts, terminal: Terminal) -> None:
+    posts.make(replace(intend(), content={"title": CAPTION}, fingerprint=f"s3://launches/{'a' * 99}.mp4"))
+    [row] = terminal.run("posts").rows
+    assert (row["caption"], row["media"]) == (CAPTION, f"s3://launches/{'a' * 99}.mp4")
+    assert {name: row[name] for name in ("dag_id", "run", "task_id", "map_index")} == ORIGIN
+
+
+def test_posts_of_one_dag_or_of_some_days_can_be_listed(posts: Posts, terminal: Terminal) -> None:
+    posts.make(key="spring/1")
+    posts.make(key="autumn/1")
+    with transaction() as session:
+        autumn = update(PostRow).where(PostRow.post_key == "autumn/1")
+        old = datetime(2026, 9, 1, 12, tzinfo=UTC)
+        session.execute(autumn.values(origin={**ORIGIN, "dag_id": "autumn"}, updated_at=old))
+
+    def keys(*arguments: str) -> list[str]:
+        return [row["post_key"] for row in terminal.run("posts", *arguments).rows]
+
+    assert keys("--dag-id", "spring") == ["spring/1"]
+    assert keys("--dag-id", "autumn", "--conn-id", CONN_ID) == ["autumn/1"]
+    assert keys("--until", "2026-09-02") == ["autumn/1"]
+    assert keys("--since", "2026-09-02") == ["spring/1"]
+    assert keys("--since", "2026-09-01T11:00:00", "--until", "2026-09-01T13:00:00") == ["autumn/1"]
+
+
+def test_what_keeps_a_post_from_being_sent_is_said_with_the_way_out(posts: Posts, terminal: Terminal) -> None:
+    posts.make()
+    run(RateLimitService().close(CONN_ID, Cap.POSTS, 7_000.0))
+    done = terminal.run("posts")
+    assert f"Account {CONN_ID} is closed until" in done.said
+    assert "cap of API posts in 24 hours is reached" in done.said
+    assert f"airflow tiktok reopen {CONN_ID}" in done.said
+
+
+def test_of_an_account_that_is_open_nothing_is_said(posts: Posts, terminal: Terminal) -> None:
+    posts.make()
+    assert terminal.run("posts").said == ""
 
 
 def audited(event: str) -> list[tuple[str | None, str | None]]:
@@ -305,7 +361,7 @@ def test_a_post_that_is_not_on_record_is_named(
     posts.make(*UNCERTAIN)
     done = terminal.run(command[0], CONN_ID, "campaign/8", *command[1:])
     assert done.code == 1
-    assert "no record of a post 'campaign/8'" in done.said
+    assert "no record of this post: 'campaign/8'" in done.said
 
 
 @pytest.mark.parametrize(

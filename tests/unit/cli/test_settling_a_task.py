@@ -41,7 +41,7 @@ def made_uncertain(creator: Creator, task: Task, media_url: str, fault: str, **h
     creator.sandbox.add_fault(fault, path=INIT, **how)
     with pytest.raises(UncertainPostError) as failure:
         publish(video_url=media_url).execute(task.context)
-    named = re.search(r"Resolve it with: airflow tiktok (.+?) --posted", str(failure.value))
+    named = re.search(r"Resolve it: airflow tiktok (.+?) --posted", str(failure.value))
     assert named
     return shlex.split(named[1])
 

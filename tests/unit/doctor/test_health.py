@@ -165,7 +165,7 @@ def test_wrong_settings_fail_the_dag_with_the_name_and_their_own_sentence(
     creator: Creator, health_dag: ModuleType
 ) -> None:
     creator.connect(host="http://127.0.0.1:1")
-    with pytest.raises(AirflowException, match=rf"^{CONN_ID}: .*allowed_hosts"):
+    with pytest.raises(AirflowException, match=rf"(?s)^{CONN_ID}: .*allowed_hosts"):
         call(health_dag, "check_accounts")
 
 

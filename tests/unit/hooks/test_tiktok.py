@@ -111,7 +111,7 @@ def test_without_a_host_the_api_is_tiktoks_own(creator: Creator, hook: TikTokHoo
 
 
 def test_an_unknown_connection_says_where_to_make_it(creator: Creator) -> None:
-    with pytest.raises(ConnectionUnreadableError, match=r"'nobody' is not defined.*Admin > Connections"):
+    with pytest.raises(ConnectionUnreadableError, match=r"(?s)'nobody' is not defined.*Admin > Connections"):
         TikTokHook("nobody").creator_info()
     assert creator.calls() == []
 
@@ -130,7 +130,7 @@ def test_an_extra_that_is_no_json_object_is_refused_by_name(
 ) -> None:
     found = Connection(conn_id=CONN_ID, conn_type="tiktok", login="fake-key", password="fake", extra=extra)
     monkeypatch.setattr(TikTokHook, "get_connection", lambda *_: found)
-    with pytest.raises(ConnectionSettingsError, match=r"the extra is .*, it must be a JSON object"):
+    with pytest.raises(ConnectionSettingsError, match=r"the extra is (?s:.)*must be a JSON object"):
         hook.creator_info()
     assert creator.calls() == []
 
@@ -187,7 +187,7 @@ def test_a_token_that_was_pasted_wrongly_is_told_and_not_sent(
     creator: Creator, hook: TikTokHook, token: str
 ) -> None:
     creator.connect(extra={"access_token": token})
-    with pytest.raises(ConnectionSettingsError, match=r"has blanks.*Paste it again"):
+    with pytest.raises(ConnectionSettingsError, match=r"(?s)has signs that no token has.*Paste it again"):
         hook.creator_info()
     assert creator.calls() == []
 

@@ -91,7 +91,7 @@ def test_a_client_secret_that_does_not_fit_either_ends_in_a_clear_error() -> Non
     steps = begun()
     assert steps.send(living(secret="fake-secret-of-the-api-server")) == RenewSecret()
     with pytest.raises(
-        ConnectionUnreadableError, match=r"'mia' cannot be decrypted: .*another client"
+        ConnectionUnreadableError, match=r"(?s)'mia' cannot be decrypted.*another client"
     ) as caught:
         steps.send(SECRET)
     assert "act." not in str(caught.value)
@@ -111,5 +111,5 @@ def test_an_answer_without_a_token_is_an_error_that_says_what_it_means_if_it_las
     with pytest.raises(ConnectionUnreadableError) as caught:
         steps.send(replace(living(), encrypted_access_token=""))
     said = str(caught.value)
-    for part in ("in generation 3", "passes by itself", "If it lasts", "airflow tiktok connect mia"):
+    for part in ("for generation 3", "passes by itself", "If it lasts", "airflow tiktok connect mia"):
         assert part in said

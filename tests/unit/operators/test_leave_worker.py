@@ -7,8 +7,10 @@ import pytest
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import TaskDeferred
 
-from tests.unit.conftest import Creator, Task
+from tests.unit.conftest import CONN_ID, Creator, Task
 from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
+from tiktok_provider.store.rate_limits import Cap
+from tiktok_provider.triggers.cap import TikTokCapTrigger
 
 INIT = "/v2/post/publish/video/init/"
 
@@ -25,3 +27,17 @@ def test_a_task_leaves_its_worker_for_long_enough_that_airflow_notices(
         publish.execute(task.context)
     assert isinstance(deferral.value.trigger, DateTimeTrigger)
     assert deferral.value.trigger.moment >= began + timedelta(seconds=10)
+
+
+def test_a_task_that_waits_for_a_cap_learns_that_its_account_was_reopened(
+    creator: Creator, task: Task, clip: Path
+) -> None:
+    creator.sandbox.update_account(creator.open_id, daily_post_cap=0)
+    publish = TikTokPublishVideoOperator(
+        task_id="publish", video=clip, privacy_level="PUBLIC_TO_EVERYONE", deferrable=True
+    )
+    with pytest.raises(TaskDeferred) as deferral:
+        publish.execute(task.context)
+    assert isinstance(deferral.value.trigger, TikTokCapTrigger)
+    assert (deferral.value.trigger.tiktok_conn_id, deferral.value.trigger.cap) == (CONN_ID, Cap.POSTS)
+    assert deferral.value.method_name == "execute_again"

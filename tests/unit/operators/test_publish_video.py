@@ -146,7 +146,7 @@ def test_without_waiting_the_task_ends_with_the_last_byte(creator: Creator, task
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"privacy_level": "EVERYONE"}, r"privacy_level is 'EVERYONE', allowed: PUBLIC_TO_EVERYONE, "),
+        ({"privacy_level": "EVERYONE"}, r"privacy_level is 'EVERYONE', allowed(?s:.)*PUBLIC_TO_EVERYONE, "),
         ({"title": "🎬" * 1101}, r"title is 2202 UTF-16 code units long, allowed: at most 2200"),
         ({"privacy_level": "SELF_ONLY", "brand_content": True}, "SELF_ONLY with brand_content"),
         ({"allow_comment": "False"}, "allow_comment is 'False', it must be of type bool"),
@@ -196,7 +196,7 @@ def test_a_privacy_level_that_this_creator_does_not_offer_is_named_before_init(
     creator: Creator, task: Task, clip: Path
 ) -> None:
     creator.sandbox.update_account(creator.open_id, private=True)
-    with pytest.raises(InvalidInputError, match=r"what mia offers now \(FOLLOWER_OF_CREATOR, "):
+    with pytest.raises(InvalidInputError, match=r"what mia offers now(?s:.)*FOLLOWER_OF_CREATOR, "):
         publish(clip).execute(task.context)
     assert (creator.calls(INIT), state(task)) == ([], PostState.CLAIMED)
 
@@ -204,7 +204,7 @@ def test_a_privacy_level_that_this_creator_does_not_offer_is_named_before_init(
 def test_a_creator_at_the_cap_stops_before_init(creator: Creator, task: Task, clip: Path) -> None:
     creator.sandbox.update_account(creator.open_id, daily_post_cap=0)
     with pytest.raises(
-        TikTokError, match=r"cap of API posts in 24 hours.*spam_risk_too_many_posts, HTTP 200"
+        TikTokError, match=r"(?s)cap of API posts in 24 hours.*spam_risk_too_many_posts, HTTP 200"
     ):
         publish(clip, on_cap="fail").execute(task.context)
     assert creator.calls(INIT) == []
@@ -220,7 +220,7 @@ def test_a_cap_is_waited_for_in_the_triggerer_and_other_tasks_do_not_ask_again(
     asked = len(creator.calls())
     other = replace(task, task_id="other")
     with pytest.raises(
-        AccountClosedError, match="Nothing was sent: the creator's cap of API posts in 24 hours"
+        AccountClosedError, match=r"(?s)Nothing was sent.*creator's cap of API posts in 24 hours"
     ):
         publish(clip, on_cap="fail").execute(other.context)
     assert creator.calls(INIT) == []
@@ -241,7 +241,7 @@ def test_an_upload_host_that_is_not_tiktoks_gets_no_byte(creator: Creator, task:
         },
     )
     with pytest.raises(
-        HostNotAllowedError, match=r"evil\.example, which is neither TikTok's nor allowed"
+        HostNotAllowedError, match=r"evil\.example is neither TikTok's nor allowed"
     ) as failure:
         publish(clip).execute(task.context)
     assert "t0ken" not in str(failure.value)
@@ -604,7 +604,7 @@ def test_a_post_that_never_ends_is_uncertain_at_the_deadline_and_a_clear_waits_o
     clock = Clock()
     for module in ("publishing.waiting.worker_poller", "operators.base"):
         monkeypatch.setattr(f"tiktok_provider.{module}.time", clock)
-    with pytest.raises(UncertainPostError, match=r"had not finished .* at the deadline.*PROCESSING"):
+    with pytest.raises(UncertainPostError, match=r"had not finished at the deadline.*PROCESSING"):
         publish(clip, timeout=timedelta(minutes=1)).execute(task.context)
     assert 10 < len(creator.calls(STATUS)) < 25
     assert state(task) == PostState.UNCERTAIN

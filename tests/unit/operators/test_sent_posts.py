@@ -278,7 +278,7 @@ def test_a_connection_that_goes_over_to_another_account_takes_no_post_along(
             go_over(creator, username)
 
     monkeypatch.setattr(RateLimiter, "take", take_and_go_over)
-    with pytest.raises(AccountChangedError, match="gone over to another TikTok account"):
+    with pytest.raises(AccountChangedError, match="now belongs to another TikTok account"):
         publish(clip).execute(task.context)
     assert creator.calls(INIT) == []
     with pytest.raises(AccountChangedError):

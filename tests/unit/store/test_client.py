@@ -200,7 +200,7 @@ def test_a_connection_that_the_api_server_cannot_see_says_where_to_define_it(
 
 @pytest.mark.usefixtures("api_server")
 def test_a_connection_that_the_worker_cannot_see_is_named(asker: Asker) -> None:
-    with pytest.raises(ConnectionUnreadableError, match=r"'nobody' is not defined.*Admin > Connections"):
+    with pytest.raises(ConnectionUnreadableError, match=r"(?s)'nobody' is not defined.*Admin > Connections"):
         asker.look("nobody")
 
 

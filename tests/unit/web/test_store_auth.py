@@ -304,3 +304,24 @@ def test_strangers_cannot_fill_the_audit_log() -> None:
     assert [allowance.take() for _ in range(4)] == [True, True, False, False]
     now[0] = 60.0
     assert allowance.take()
+
+
+@pytest.mark.parametrize(
+    "conn_id", ["%1b%5b31mred", "a%00b", "a%0db", "tiktok default", "t" * 251, "a%e2%80%ae"]
+)
+@pytest.mark.parametrize("headers", [{}, None], ids=["of a stranger", "signed"])
+def test_an_id_that_no_connection_can_have_is_refused_before_anything_is_looked_up_or_logged(
+    face: Face,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    conn_id: str,
+    headers: dict[str, str] | None,
+) -> None:
+    looked_up: list[str] = []
+    monkeypatch.setattr(guard, "_client_secret", looked_up.append)
+    answer = face.post(f"/store/accounts/{conn_id}/tokens/get", body=b"{}", headers=headers)
+    assert (answer.status_code, "connection id" in answer.json()["message"]) == (400, True)
+    assert looked_up == []
+    ours = [record for record in caplog.records if record.name.startswith("tiktok_provider")]
+    assert ours == []
+    assert audited() == []

@@ -10,7 +10,7 @@ from airflow.models import Connection
 from airflow.models.base import ID_LEN
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from cryptography.fernet import InvalidToken
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from tiktok_provider.api.hosts import origin_of
@@ -30,7 +30,12 @@ from tiktok_provider.store.errors import connection_not_seen
 from tiktok_provider.store.token_sets import StoredTokens, tokens_conn_id
 
 # The description of each Connection that the store writes.
-_OURS = "Written by the TikTok provider, which keeps the current tokens here. Do not edit."
+_OURS = (
+    "Written by the TikTok provider, which keeps the account's current tokens here. Do not edit or delete it: else"
+    " the account must be connected again."
+)
+# How the description begins of a user's Connection that airflow tiktok connect has made.
+_CONNECTED = "TikTok account "
 _TOKENS = ("access_token", "refresh_token")
 _TOKEN_FIELDS = (*_TOKENS, "access_expires_at", "refresh_expires_at")
 # What Airflow raises of what another Fernet key has encrypted, or if there is none, or none that is one.
@@ -51,8 +56,8 @@ def read_masked_account(connection: Connection, now: datetime) -> Account:
     """Read a user's Connection, stored or not, and mask its secrets; see ``read_stored_account``."""
     if len(tokens_conn_id(connection.conn_id)) > ID_LEN:
         raise ConnectionSettingsError(
-            f"Connection {connection.conn_id!r} has too long an id: {tokens_conn_id(connection.conn_id)!r}, where its"
-            f" tokens are kept, may have {ID_LEN} characters."
+            f"A connection has too long an id, allowed are {ID_LEN - len(tokens_conn_id(''))} characters.\n"
+            f"It is {connection.conn_id!r}; its tokens are kept in {tokens_conn_id(connection.conn_id)!r}."
         )
     with _decrypting(connection.conn_id):
         account = read_account(connection, host_policy(), now)
@@ -66,18 +71,44 @@ def define(session: Session, draft: Connection) -> None:
         return
     # A copy: an object that was in a failed transaction cannot be added to the next one.
     fields = {name: getattr(draft, name) for name in ("conn_type", "login", "password", "host", "extra")}
-    session.add(Connection(draft.conn_id, **fields))
+    session.add(Connection(draft.conn_id, description=_CONNECTED, **fields))
+    session.flush()
+
+
+def describe(session: Session, conn_id: str, tokens: StoredTokens) -> None:
+    """Describe a user's Connection that ``airflow tiktok connect`` has made; the words of a person stay."""
+    found = _labels(session, Connection.conn_id == conn_id)
+    if not found or not (found[0].description or "").startswith(_CONNECTED):
+        return
+    description = _described(tokens)
+    session.execute(update(Connection).where(Connection.conn_id == conn_id).values(description=description))
+
+
+def _described(tokens: StoredTokens) -> str:
+    name = f"@{tokens.username}" if tokens.username else f"with open id {tokens.open_id or 'unknown'}"
+    scopes = ", ".join(tokens.scope.replace(",", " ").split()) or "unknown scopes"
+    until = f"{tokens.refresh_expires_at:%Y-%m-%d}"
+    return f"{_CONNECTED}{name}, connected until {until} with {scopes}"
 
 
 def read_tokens(session: Session, conn_id: str, now: datetime) -> StoredTokens | None:
     """Return the current tokens; None if their Connection is gone.
 
     :raises ConnectionUnreadableError: they cannot be decrypted.
+    :raises ConnectionSettingsError: a person has edited them.
     """
     connection = _stored(session, conn_id)
     if connection is None:
         return None
-    tokens = tokens_in(connection.conn_id, _extra_of(connection), now)
+    try:
+        tokens = tokens_in(connection.conn_id, _extra_of(connection), now)
+    except ConnectionUnreadableError:
+        raise
+    except ConnectionSettingsError as error:
+        raise ConnectionSettingsError(
+            f"{error}\nA person has edited it, and it holds the account's tokens. Connect the account again:"
+            f" airflow tiktok connect {conn_id}"
+        ) from None
     if tokens is not None:
         TOKEN_MASKS.mask(conn_id, tokens.access_token, tokens.refresh_token)
     return tokens
@@ -113,10 +144,10 @@ def check_origin(session: Session, account: Account) -> None:
     if client_key == account.client_key and origin_of(host, where) == origin_of(account.base_url, where):
         return
     raise ConnectionSettingsError(
-        f"The tokens of connection {account.conn_id!r} were given to the app with {CLIENT_KEY} {client_key!r} at"
-        f" {host}; the connection now says {account.client_key!r} at {account.base_url}. Put it back, or have the"
-        " owner of the TikTok account connect it again as it is now: airflow tiktok connect"
-        f" {account.conn_id} --switch-account"
+        f"The tokens of connection {account.conn_id!r} were given to another app or host.\n"
+        f"They are those of {CLIENT_KEY} {client_key!r} at {host}; the connection now says {account.client_key!r} at"
+        f" {account.base_url}.\nPut it back, or have the owner of the TikTok account connect it again as it is now:"
+        f" airflow tiktok connect {account.conn_id} --switch-account"
     )
 
 
@@ -215,8 +246,8 @@ def _stored(session: Session, conn_id: str) -> Connection | None:
         return None
     if not _is_ours(session, found[0]):
         raise ConnectionSettingsError(
-            f"Connection {tokens_conn_id(conn_id)!r} was made or changed by a person. Rename it: its id is where the"
-            f" tokens of connection {conn_id!r} are kept."
+            f"Connection {tokens_conn_id(conn_id)!r} was made or changed by a person.\n"
+            f"Rename it: its id is where the tokens of connection {conn_id!r} are kept."
         )
     return _loaded(session, tokens_conn_id(conn_id))
 
@@ -285,7 +316,8 @@ def _decrypting(conn_id: str) -> Iterator[None]:
         yield
     except _UNDECRYPTABLE:
         raise ConnectionUnreadableError(
-            f"Connection {conn_id!r} cannot be decrypted with the present [core] fernet_key."
+            f"Connection {conn_id!r} cannot be decrypted.\nThe present [core] fernet_key is not the one that has"
+            " encrypted it."
         ) from None
 
 

@@ -19,6 +19,7 @@ from tiktok_provider.database.accounts import transitions as changes
 from tiktok_provider.database.accounts.connections import (
     check_origin,
     define,
+    describe,
     is_defined,
     read_initial_tokens,
     read_masked_account,
@@ -154,7 +155,9 @@ class AccountService:
         def connect_in(session: Session, account: Account) -> changes.Outcome:
             if draft:
                 define(session, draft)
-            return changes.connect(session, account, stored, actor, self._clock())
+            outcome = changes.connect(session, account, stored, actor, self._clock())
+            describe(session, conn_id, stored)
+            return outcome
 
         # The Connection was read before the consent, so it is there: if it cannot be read now, the database is away.
         transient = (*_TRANSIENT, ConnectionUnreadableError)
@@ -340,9 +343,9 @@ def _report_waiting(conn_id: str, state: RetryCallState) -> None:
 
 def _fault_of_this_server(error: Exception) -> UnreachableError:
     return UnreachableError(
-        "TikTok cannot be called where tokens are refreshed, as a rule the API server"
-        f" ({type(error).__name__}, see its log). The administrator of Airflow checks SSL_CERT_FILE, SSL_CERT_DIR and"
-        " the proxy settings there.",
+        f"TikTok cannot be called where tokens are refreshed ({type(error).__name__}).\n"
+        "That is the API server, as a rule: see its log. The administrator of Airflow checks SSL_CERT_FILE,"
+        " SSL_CERT_DIR and the proxy settings there.",
         maybe_processed=True,
     )
 

@@ -104,7 +104,7 @@ def refuse(session: Session, account: Account, lease: Lease, error: ApiError, no
     if suspect:
         return Busy(leases.PAUSE_WHEN_SUSPECT.total_seconds())
     record.dead_at = now
-    record.last_error = f"{_connect_again(record)} {record.last_error}"
+    record.last_error = f"{_connect_again(record)}\n{record.last_error}"
     return AccountDeadError(record.last_error)
 
 
@@ -242,9 +242,10 @@ def _check_not_shared(session: Session, conn_id: str, initial_tokens: StoredToke
     )
     if other is not None:
         raise ConnectionSettingsError(
-            f"Connection {conn_id!r} has the same initial tokens as connection {other!r}, which refreshes them:"
-            " two connections would end each other's tokens. Have one connection for one TikTok account and use"
-            f" {other!r}, or connect this one by itself: airflow tiktok connect {conn_id}"
+            f"Connection {conn_id!r} has the same initial tokens as {other!r}.\n"
+            f"{other!r} refreshes them, and two connections would end each other's tokens. Have one connection for"
+            " one"
+            f" TikTok account and use {other!r}, or connect this one by itself: airflow tiktok connect {conn_id}"
         )
 
 
@@ -343,8 +344,9 @@ def _audit_connect(session: Session, record: AccountRecord, actor: str, source: 
 
 
 def _connect_again(record: AccountRecord) -> str:
-    name = f"@{record.username}" if record.username else f"with open id {record.open_id or 'unknown'}"
+    name = f"@{record.username}" if record.username else f"of open id {record.open_id or 'unknown'}"
     return (
-        f"The owner of the TikTok account {name} must connect it again: airflow tiktok connect {record.conn_id}"
-        f" (or put new tokens into the extra of connection {record.conn_id!r})."
+        f"The TikTok account of connection {record.conn_id!r} must be connected again.\n"
+        f"Its owner, {name}, runs: airflow tiktok connect {record.conn_id}\n"
+        "(or puts new tokens into the connection's extra)."
     )

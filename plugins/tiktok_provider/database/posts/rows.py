@@ -53,5 +53,6 @@ def end_attempt(
 def state_error(row: PostRow, problem: str) -> PostStateError:
     """Return the error that names the post and its state."""
     return PostStateError(
-        f"Post {row.post_key!r} of connection {row.conn_id!r} is on record as {str(row.state)!r}: {problem}."
+        f"A post is on record as {str(row.state)!r}: {problem}.\n"
+        f"It is {row.post_key!r} of connection {row.conn_id!r}."
     )

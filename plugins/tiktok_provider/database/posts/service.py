@@ -80,12 +80,22 @@ class PostService:
         )
 
     async def posts(
-        self, *, conn_id: str | None = None, state: PostState | None = None, limit: int = 1000
+        self,
+        *,
+        conn_id: str | None = None,
+        state: PostState | None = None,
+        dag_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 1000,
     ) -> list[PostRecord]:
         """Return posts, the last changed first.
 
         :param conn_id: of one account only.
         :param state: in one state only.
+        :param dag_id: that tasks of one DAG have made only.
+        :param since: that have changed since then only.
+        :param until: that have last changed before then only.
         :param limit: at most so many.
         """
         rows = select(PostRow).where(PostRow.state != FORGOTTEN)
@@ -93,6 +103,12 @@ class PostService:
             rows = rows.where(PostRow.conn_id == conn_id)
         if state is not None:
             rows = rows.where(PostRow.state == state)
+        if dag_id is not None:
+            rows = rows.where(PostRow.origin["dag_id"].as_string() == dag_id)
+        if since is not None:
+            rows = rows.where(PostRow.updated_at >= since)
+        if until is not None:
+            rows = rows.where(PostRow.updated_at < until)
         rows = rows.order_by(PostRow.updated_at.desc(), PostRow.id.desc()).limit(limit)
         return await self._change(lambda session: [to_record(row) for row in session.scalars(rows)])
 

@@ -97,8 +97,8 @@ def write(
         return _record_late_start(session, row, step, now)
     if row is None or row.generation != generation:
         raise PostTakenError(
-            f"Another try has claimed post {post_key!r} of connection {conn_id!r}, or a person has deleted its"
-            " record: this one must stop."
+            "Another try has claimed the post, or a person has deleted its record.\n"
+            f"So this try must stop. The post is {post_key!r} of connection {conn_id!r}."
         )
     match step:
         case Intend():
@@ -164,15 +164,16 @@ def _check_account(row: PostRow, record: AccountRecord | None) -> None:
         return
     if row.open_id and row.open_id != record.open_id:
         raise AccountChangedError(
-            f"Post {row.post_key!r} was begun for the TikTok account {_name(row.username, row.open_id)}, but"
-            f" connection {row.conn_id!r} now belongs to {_name(record.username, record.open_id)}. Connect the"
-            " first account again, or give the post of the other one a post key of its own."
+            f"Connection {row.conn_id!r} now belongs to another TikTok account than this post.\n"
+            f"The post {row.post_key!r} was begun for {_name(row.username, row.open_id)}, the connection is that of"
+            f" {_name(record.username, record.open_id)}. Connect the first account again, or give the post of the"
+            " other one a post key of its own."
         )
     row.open_id, row.username = record.open_id, record.username or row.username
 
 
 def _name(username: str, open_id: str) -> str:
-    return f"@{username} (open id {open_id})" if username else f"with open id {open_id}"
+    return f"@{username} (open id {open_id})" if username else f"open id {open_id}"
 
 
 def _held_by_another(row: PostRow, claimant: Claimant, now: datetime) -> float:
@@ -184,8 +185,8 @@ def _held_by_another(row: PostRow, claimant: Claimant, now: datetime) -> float:
         return (row.lease_until - now).total_seconds()
     if claimant.try_number < row.try_number:
         raise PostTakenError(
-            f"Try {row.try_number} of the same task has claimed post {row.post_key!r} of connection {row.conn_id!r}:"
-            f" try {claimant.try_number} must stop."
+            f"Try {row.try_number} of the same task has claimed the post: try {claimant.try_number} must stop.\n"
+            f"The post is {row.post_key!r} of connection {row.conn_id!r}."
         )
     return 0.0
 

@@ -6,11 +6,13 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
+from tiktok_provider.database.accounts.connections import is_defined
 from tiktok_provider.database.rate_limits import transitions
 from tiktok_provider.database.session import change
 from tiktok_provider.database.threads import in_thread
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.rate_limits import Cap, Endpoint, Granted, Wait
+from tiktok_provider.store.errors import unknown_account
+from tiktok_provider.store.rate_limits import Cap, Closure, Endpoint, Granted, Wait
 from tiktok_provider.store.requests import TakeCalls
 
 T = TypeVar("T")
@@ -56,6 +58,23 @@ class RateLimitService:
         await self._change(
             lambda session: transitions.pause(session, conn_id, endpoint, seconds, self._clock())
         )
+
+    async def closures(self, conn_id: str | None = None) -> tuple[Closure, ...]:
+        """Return what closes accounts now, each first of those that end first.
+
+        :param conn_id: of one account only.
+        """
+        return await self._change(lambda session: transitions.closures(session, conn_id, self._clock()))
+
+    async def reopen(self, conn_id: str, *, actor: str) -> tuple[Closure, ...]:
+        """End all that closes an account, and return it; the audit log says who. TikTok may close it again.
+
+        :raises ConnectionSettingsError: there is no account of this id.
+        """
+        ended = await self._change(lambda session: transitions.reopen(session, conn_id, actor, self._clock()))
+        if not ended and not await in_thread(is_defined, conn_id):
+            raise unknown_account(conn_id)
+        return ended
 
     async def _change(self, step: Callable[[Session], T]) -> T:
         return await in_thread(change, step)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tiktok_provider.database.accounts.transitions import STORE
@@ -13,7 +13,7 @@ from tiktok_provider.database.rate_limits.call_log import FIRST_LATENESS, CallLo
 from tiktok_provider.database.session import audit
 from tiktok_provider.database.tables import AccountClosure, AttemptRow, PostRow, RateLimitLog
 from tiktok_provider.store.posts import PostState
-from tiktok_provider.store.rate_limits import PER_MINUTE, Cap, Endpoint, Granted, Wait
+from tiktok_provider.store.rate_limits import PER_MINUTE, WINDOW, Cap, Closure, Endpoint, Granted, Wait
 from tiktok_provider.store.requests import TakeCalls, adapter
 
 # Where nothing tells when a cap ends, it is tried again after an hour.
@@ -63,6 +63,46 @@ def close(session: Session, conn_id: str, cap: Cap, retry_in: float | None, now:
         until=closure.until.isoformat(),
     )
     return _wait_for(closure, now)
+
+
+def closures(session: Session, conn_id: str | None, now: datetime) -> tuple[Closure, ...]:
+    """Return what closes an account, or all accounts, the first to end first."""
+    rows = [*_caps(session, conn_id, now), *_long_pauses(session, conn_id, now)]
+    return tuple(sorted(rows, key=lambda found: found.until))
+
+
+def reopen(session: Session, conn_id: str, actor: str, now: datetime) -> tuple[Closure, ...]:
+    """End what closes an account; return what that was."""
+    ended = closures(session, conn_id, now)
+    session.execute(delete(AccountClosure).where(AccountClosure.conn_id == conn_id))
+    for found in ended:
+        if isinstance(found.by, Endpoint):
+            with _call_log(session, conn_id, found.by, now) as log:
+                log.paused_until = None
+        audit(session, "tiktok_account_reopened", actor=actor, conn_id=conn_id, by=found.by)
+    return ended
+
+
+def _caps(session: Session, conn_id: str | None, now: datetime) -> list[Closure]:
+    rows = select(AccountClosure).where(AccountClosure.until > now)
+    if conn_id is not None:
+        rows = rows.where(AccountClosure.conn_id == conn_id)
+    return [
+        Closure(conn_id=row.conn_id, by=Cap(row.cap), until=min(row.until, now + DAY))
+        for row in session.scalars(rows)
+    ]
+
+
+def _long_pauses(session: Session, conn_id: str | None, now: datetime) -> list[Closure]:
+    """Return the pauses after a 429 that are longer than TikTok's own window."""
+    rows = select(RateLimitLog).where(RateLimitLog.paused_until > now + timedelta(seconds=2 * WINDOW))
+    if conn_id is not None:
+        rows = rows.where(RateLimitLog.conn_id == conn_id)
+    return [
+        Closure(conn_id=row.conn_id, by=Endpoint(row.endpoint), until=min(row.paused_until, now + DAY))
+        for row in session.scalars(rows)
+        if row.paused_until is not None
+    ]
 
 
 @contextmanager

@@ -119,8 +119,7 @@ def check_duration(seconds: float | None, creator_limit: float | None = None) ->
 def _check_size(size: int) -> Violation | None:
     if size <= MAX_SIZE_BYTES:
         return None
-    limit = (
-        f"at most {MAX_SIZE_BYTES:,} bytes (4 GB; TikTok does not say whether its GB is 10^9 or 2^30 bytes)"
-    )
+    limit = f"at most {MAX_SIZE_BYTES:,} bytes (4 GB)"
+    # TikTok does not say whether its GB is 10^9 or 2^30 bytes.
     advice = "compress it, e.g. ffmpeg -i in.mp4 -c:v libx264 -crf 28 out.mp4"
     return Violation("video size", f"{size:,} bytes", limit, advice)

@@ -19,4 +19,4 @@ class Violation:
     advice: str
 
     def __str__(self) -> str:
-        return f"{self.field} is {self.value}, allowed: {self.limit}: {self.advice}"
+        return f"{self.field} is {self.value}, allowed: {self.limit}\n  ({self.advice})"

@@ -193,15 +193,16 @@ def _error_of(outcome: Outcome) -> PostError:
         return post_failed(publish_id, UPLOAD_INCOMPLETE)
     if outcome.kind == "inbox":
         return PostInInboxError(
-            f"TikTok delivered {publish_id} to the creator's inbox instead of posting it. The creator finishes it in"
-            " the TikTok app; wait for that with TikTokPostStatusSensor and wait_for='posted'.",
+            "TikTok delivered the post to the creator's inbox instead of publishing it.\n"
+            "The creator finishes it in the TikTok app; wait for that with TikTokPostStatusSensor and"
+            f" wait_for='posted'.\n(publish_id {publish_id})",
             publish_id=publish_id,
         )
     if outcome.kind == "deadline":
         return PostTimeoutError(
-            f"TikTok had not finished {publish_id} at the deadline; its last word was"
-            f" {outcome.status.get('status', 'none')}. It may still come out: look at the account, or clear this"
-            " task to go on waiting for the same post.",
+            f"TikTok had not finished at the deadline; its last word: {outcome.status.get('status', 'none')}.\n"
+            "The post may still come out: look at the account, or clear this task to go on waiting for the same"
+            f" post.\n(publish_id {publish_id})",
             publish_id=publish_id,
         )
     return _uncertain(publish_id, outcome.refusal)
@@ -215,7 +216,8 @@ def _uncertain(publish_id: str, refusal: dict[str, Any]) -> PostUncertainError:
         else "It may come out all the same. Once this is mended, clear this task: it goes on with the same post."
     )
     return PostUncertainError(
-        f"What became of {publish_id} cannot be asked: {_from_refusal(refusal)} {way_out}",
+        f"TikTok cannot be asked what became of the post.\n{_from_refusal(refusal)}\n{way_out}\n"
+        f"(publish_id {publish_id})",
         publish_id=publish_id,
     )
 

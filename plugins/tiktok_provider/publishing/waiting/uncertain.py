@@ -28,8 +28,9 @@ def uncertain_post(hook: "TikTokHook", record: PostRecord, what: str) -> Uncerta
     """
     command = f"airflow tiktok resolve {quote(record.conn_id)} {quote(record.post_key)}"
     return UncertainPostError(
-        f"{what} The post may be out, and is not sent again. {_candidates(hook)}"
-        f" Resolve it with: {command} --posted [POST_ID or URL], or {command} --not-posted. Then clear this task.",
+        f"{what}\nThe post may be out, and is not sent again. {_candidates(hook)}\n"
+        f"Resolve it: {command} --posted [POST_ID or URL]\n"
+        f"or: {command} --not-posted\nThen clear this task.",
         publish_id=record.publish_id,
     )
 

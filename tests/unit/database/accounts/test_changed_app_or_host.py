@@ -86,7 +86,7 @@ def test_the_list_of_accounts_goes_on_meanwhile(expired: Mia) -> None:
 def test_a_disconnect_wipes_and_tells_no_other_host_or_app_the_token(expired: Mia) -> None:
     done = run(expired.store().disconnect("mia", actor="anna"))
     assert (done.revoked, expired.kept()) == (False, {})
-    assert "were given to the app" in done.problem
+    assert "were given to another app" in done.problem
     assert expired.sandbox.requests("/v2/oauth/revoke/") == []
 
 
@@ -114,7 +114,7 @@ def test_the_loss_of_our_tables_does_not_make_the_set_the_other_apps(expired: Mi
     kept = expired.kept()
     with transaction() as session:
         session.execute(delete(AccountRecord))
-    with pytest.raises(ConnectionSettingsError, match="were given to the app"):
+    with pytest.raises(ConnectionSettingsError, match="were given to another app"):
         run(expired.store().look("mia"))
     assert expired.kept() == kept
 

@@ -107,7 +107,7 @@ def test_a_connection_of_another_type_is_left_as_it_is(mia: Mia) -> None:
 
 
 def test_an_id_that_nobody_knows_is_refused_and_leaves_nothing_behind(mia: Mia) -> None:
-    with pytest.raises(ConnectionSettingsError, match=r"'miaa'.*airflow tiktok accounts"):
+    with pytest.raises(ConnectionSettingsError, match=r"(?s)'miaa'.*airflow tiktok accounts"):
         run(mia.store().disconnect("miaa", actor="anna"))
     with transaction() as session:
         assert session.scalar(select(func.count()).select_from(AccountRecord)) == 0

@@ -103,9 +103,7 @@ def test_a_lost_answer_that_took_the_old_token_with_it_ends_in_a_clear_sentence(
     expired.clock.advance(seconds=5)
     assert isinstance(refresh(expired), Busy)
     expired.clock.advance(seconds=116)
-    with pytest.raises(
-        AccountDeadError, match=r"owner of the TikTok account @mia.*airflow tiktok connect mia"
-    ):
+    with pytest.raises(AccountDeadError, match=r"Its owner, @mia, runs: airflow tiktok connect mia"):
         refresh(expired)
 
 

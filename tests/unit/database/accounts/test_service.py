@@ -235,7 +235,7 @@ def test_a_lost_fernet_key_is_called_by_its_name(mia: Mia, key: str) -> None:
     mia.monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", key)
     get_fernet.cache_clear()
     try:
-        with pytest.raises(ConnectionUnreadableError, match=r"'mia.tokens'.*fernet_key"):
+        with pytest.raises(ConnectionUnreadableError, match=r"(?s)'mia.tokens'.*fernet_key"):
             run(mia.store().refresh("mia", state.generation))
     finally:
         mia.monkeypatch.undo()

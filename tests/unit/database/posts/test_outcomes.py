@@ -158,7 +158,7 @@ def test_two_attempts_that_are_both_out_are_told(posts: Posts) -> None:
 
 
 def test_what_cannot_be_settled_is_named(posts: Posts) -> None:
-    with pytest.raises(PostStateError, match=r"no record of a post.*airflow tiktok posts"):
+    with pytest.raises(PostStateError, match=r"(?s)no record of this post.*airflow tiktok posts"):
         posts.record_outcome(out())
     posts.bring_to(*FINISHING)
     with pytest.raises(PostStateError, match="no attempt of it has the publish id v_pub~9"):

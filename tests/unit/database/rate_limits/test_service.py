@@ -26,6 +26,7 @@ from tiktok_provider.database.rate_limits.call_log import (
 from tiktok_provider.database.rate_limits.service import RateLimitService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import AttemptRow, PostRow, RateLimitLog
+from tiktok_provider.exceptions import ConnectionSettingsError
 from tiktok_provider.store.posts import PostState
 from tiktok_provider.store.rate_limits import (
     PER_MINUTE,
@@ -33,6 +34,7 @@ from tiktok_provider.store.rate_limits import (
     SHORTEST_LEAVE,
     WINDOW,
     Cap,
+    Closure,
     Endpoint,
     Granted,
     Wait,
@@ -400,6 +402,52 @@ def test_the_audit_log_records_which_cap_has_closed_an_account(desk: Desk) -> No
         "cap": "posts",
         "until": (START + timedelta(seconds=90)).isoformat(),
     }
+
+
+def test_what_closes_an_account_is_shown_until_it_ends(desk: Desk) -> None:
+    run(desk.store.close("mia", Cap.POSTS, retry_in=7200.0))
+    run(desk.store.close("leo", Cap.DRAFTS, retry_in=60.0))
+    posts = Closure(conn_id="mia", by=Cap.POSTS, until=START + timedelta(hours=2))
+    drafts = Closure(conn_id="leo", by=Cap.DRAFTS, until=START + timedelta(minutes=1))
+    assert run(desk.store.closures()) == (drafts, posts)
+    assert run(desk.store.closures("mia")) == (posts,)
+    desk.advance(7200)
+    assert run(desk.store.closures()) == ()
+
+
+def test_a_long_pause_after_a_429_closes_an_account_too_and_a_short_one_does_not(desk: Desk) -> None:
+    run(desk.store.pause("mia", INIT, 3600.0))
+    run(desk.store.pause("mia", STATUS, 61.0))
+    assert [found.by for found in run(desk.store.closures("mia"))] == [INIT]
+
+
+def test_a_reopened_account_may_call_at_once_and_the_audit_log_names_who_has_reopened_it(desk: Desk) -> None:
+    run(desk.store.close("mia", Cap.POSTS, retry_in=7200.0))
+    run(desk.store.pause("mia", INIT, 3600.0))
+    ended = run(desk.store.reopen("mia", actor="anna"))
+    assert [found.by for found in ended] == [INIT, Cap.POSTS]
+    assert run(desk.store.closures("mia")) == ()
+    assert isinstance(desk.take("a"), Granted)
+    with transaction() as session:
+        entries = session.execute(
+            select(Log.owner, Log.extra).where(Log.event == "tiktok_account_reopened").order_by(Log.id)
+        ).all()
+    assert [(owner, json.loads(extra or "")["by"]) for owner, extra in entries[-2:]] == [
+        ("anna", "init"),
+        ("anna", "posts"),
+    ]
+
+
+def test_the_other_account_stays_closed(desk: Desk) -> None:
+    for conn_id in ("mia", "leo"):
+        run(desk.store.close(conn_id, Cap.POSTS, retry_in=7200.0))
+    run(desk.store.reopen("mia", actor="anna"))
+    assert [found.conn_id for found in run(desk.store.closures())] == ["leo"]
+
+
+def test_an_account_that_is_mistyped_cannot_be_reopened(desk: Desk) -> None:
+    with pytest.raises(ConnectionSettingsError, match="no account 'miaa'"):
+        run(desk.store.reopen("miaa", actor="anna"))
 
 
 def attempts(desk: Desk, ages: list[tuple[float, str, str | None]]) -> None:

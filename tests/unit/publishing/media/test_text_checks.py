@@ -47,7 +47,7 @@ def test_a_text_may_reach_its_limit_and_no_more(
 def test_another_limit_can_be_named() -> None:
     assert check_title("🎬" * 45, limit=90) == []
     assert [str(violation) for violation in check_title("🎬" * 46, limit=90)] == [
-        "title is 92 UTF-16 code units long, allowed: at most 90: shorten it by 2"
+        "title is 92 UTF-16 code units long, allowed: at most 90\n  (shorten it by 2)"
     ]
 
 

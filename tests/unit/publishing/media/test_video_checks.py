@@ -100,12 +100,12 @@ def test_the_shorter_of_both_limits_of_duration_applies(
     assert (violation.limit if violation else None) == whose
 
 
-def test_the_limit_of_size_says_which_gigabyte_it_means() -> None:
+def test_a_video_that_is_too_large_is_named_with_its_size() -> None:
     (violation,) = check(dataclasses.replace(GOOD, size_bytes=4 * 1024**3))
     assert violation == Violation(
         field="video size",
         value="4,294,967,296 bytes",
-        limit="at most 4,000,000,000 bytes (4 GB; TikTok does not say whether its GB is 10^9 or 2^30 bytes)",
+        limit="at most 4,000,000,000 bytes (4 GB)",
         advice="compress it, e.g. ffmpeg -i in.mp4 -c:v libx264 -crf 28 out.mp4",
     )
 

@@ -210,8 +210,8 @@ def test_all_faults_of_a_video_are_found_at_once(tmp_path: pathlib.Path) -> None
         "video duration",
     ]
     assert str(violations[1]) == (
-        "video codec is mpeg4, allowed: H.264, H.265, VP8, VP9: "
-        "re-encode it, e.g. ffmpeg -i in.mp4 -c:v libx264 out.mp4"
+        "video codec is mpeg4, allowed: H.264, H.265, VP8, VP9\n"
+        "  (re-encode it, e.g. ffmpeg -i in.mp4 -c:v libx264 out.mp4)"
     )
 
 

@@ -176,7 +176,7 @@ def test_faults_that_pass_are_waited_out(error: TikTokError, at_least: float) ->
 def test_a_fault_at_the_deadline_ends_the_waiting() -> None:
     step = on_error(watch(), UnreachableError("away", maybe_processed=True), DEADLINE)
     assert isinstance(step, Outcome)
-    with pytest.raises(PostTimeoutError, match="its last word was none"):
+    with pytest.raises(PostTimeoutError, match="its last word: none"):
         result_of(step)
 
 

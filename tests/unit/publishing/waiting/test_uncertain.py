@@ -32,9 +32,9 @@ def test_it_fails_the_task_without_retries_and_names_the_commands(hook: TikTokHo
     assert isinstance(error, AirflowFailException)
     assert error.publish_id == "p.1"
     command = f"airflow tiktok resolve {CONN_ID} sku-42"
-    assert f"{command} --posted [POST_ID or URL], or {command} --not-posted" in str(error)
+    assert f"{command} --posted [POST_ID or URL]\nor: {command} --not-posted\n" in str(error)
     assert str(error).startswith(
-        "TikTok's answer to init was lost. The post may be out, and is not sent again."
+        "TikTok's answer to init was lost.\nThe post may be out, and is not sent again."
     )
     assert "shows no public video" in str(error)
 
