@@ -20,6 +20,10 @@ Written by `scripts/write_error_docs.py` from `tiktok_provider/error_table.py`.
 
 "Retry" is what the default retry policy does; no retry sends a post twice, see [posts.md](posts.md). A per-minute \
 limit and a 24-hour cap are waited for in the triggerer, without a retry, unless `on_cap="fail"` says otherwise.
+
+"Starts nothing" marks the refusals that TikTok documents for a call that starts a post, with an HTTP status below \
+500: after one of them nothing is out. After any other answer, those included that nobody documents, a post that \
+TikTok pulls is [uncertain](posts.md#uncertain-posts).
 """
 
 
@@ -43,11 +47,14 @@ def _table(rows: Iterable[tuple[str, Explanation]]) -> str:
 
 
 def _lines(rows: Iterable[tuple[str, Explanation]]) -> Iterator[str]:
-    yield "| | Means | What to do | Who can fix it | Retry |"
-    yield "|---|---|---|---|---|"
+    yield "| | Means | What to do | Who can fix it | Retry | Starts nothing |"
+    yield "|---|---|---|---|---|---|"
     for code, explanation in rows:
         meaning = explanation.meaning[0].upper() + explanation.meaning[1:]
-        yield f"| `{code}` | {meaning} | {explanation.advice} | {explanation.actor} | {explanation.retry} |"
+        proof = "yes" if explanation.starts_nothing else ""
+        yield (
+            f"| `{code}` | {meaning} | {explanation.advice} | {explanation.actor} | {explanation.retry} | {proof} |"
+        )
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ Sources: TikTok's pages "API v2 Error Handling", "Query Creator Info", "Direct P
 "Get Post Status", "Media Transfer Guide", "OAuth Error Handling" and "Content Sharing Guidelines".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tiktok_provider.exceptions import (
     AccountError,
@@ -20,6 +20,7 @@ from tiktok_provider.exceptions import (
     RateLimitedError,
     Retry,
     ServiceError,
+    UndocumentedError,
     UploadError,
     UploadExpiredError,
 )
@@ -37,6 +38,11 @@ def _entry(error: type[ApiError], actor: Actor, retry: Retry, meaning: str, advi
     return Entry(error, Explanation(meaning, advice, actor, retry))
 
 
+def _refusal(error: type[ApiError], actor: Actor, retry: Retry, meaning: str, advice: str) -> Entry:
+    """Return the row of a code that TikTok documents for a call that it refuses before it does anything."""
+    return Entry(error, Explanation(meaning, advice, actor, retry, starts_nothing=True))
+
+
 AUTHOR, OWNER, APP, MAINTAINERS, TIKTOK, NONE = (
     Actor.DAG_AUTHOR,
     Actor.ACCOUNT_OWNER,
@@ -47,7 +53,7 @@ AUTHOR, OWNER, APP, MAINTAINERS, TIKTOK, NONE = (
 )
 NEVER, BACKOFF, NEXT_MINUTE, NEXT_DAY = Retry.NEVER, Retry.BACKOFF, Retry.NEXT_MINUTE, Retry.NEXT_DAY
 
-_INVALID_PARAMS = _entry(
+_INVALID_PARAMS = _refusal(
     InvalidRequestError,
     AUTHOR,
     NEVER,
@@ -58,7 +64,7 @@ _INVALID_PARAMS = _entry(
 API_CODES: dict[str, Entry] = {
     "invalid_params": _INVALID_PARAMS,
     "invalid_param": _INVALID_PARAMS,
-    "invalid_file_upload": _entry(
+    "invalid_file_upload": _refusal(
         InvalidRequestError,
         AUTHOR,
         NEVER,
@@ -79,14 +85,14 @@ API_CODES: dict[str, Entry] = {
         "The post is too far along to be cancelled",
         "Delete it in the TikTok app if it must not stay.",
     ),
-    "privacy_level_option_mismatch": _entry(
+    "privacy_level_option_mismatch": _refusal(
         InvalidRequestError,
         AUTHOR,
         NEVER,
         "The creator's account does not offer this privacy level",
         "Take one of the privacy levels that creator_info lists.",
     ),
-    "app_version_check_failed": _entry(
+    "app_version_check_failed": _refusal(
         AccountError,
         OWNER,
         NEVER,
@@ -100,49 +106,49 @@ API_CODES: dict[str, Entry] = {
         "This publish id belongs to another account",
         "Use the connection of the account that started it.",
     ),
-    "access_token_invalid": _entry(
+    "access_token_invalid": _refusal(
         AuthorizationError,
         NONE,
         BACKOFF,
         "TikTok does not accept the access token, not even a new one",
         "It is refreshed again; if the account is lost, the refresh says so and who connects it again.",
     ),
-    "scope_not_authorized": _entry(
+    "scope_not_authorized": _refusal(
         AuthorizationError,
         OWNER,
         NEVER,
         "The creator has not granted the scope that this call needs",
         "Connect the account again and grant the scope; the app must have been approved for it.",
     ),
-    "scope_permission_missed": _entry(
+    "scope_permission_missed": _refusal(
         AuthorizationError,
         OWNER,
         NEVER,
         "Some of the requested fields need a scope that was not granted",
         "Connect the account again with the scope, or ask for fewer fields.",
     ),
-    "spam_risk_too_many_posts": _entry(
+    "spam_risk_too_many_posts": _refusal(
         CapReachedError,
         NONE,
         NEXT_DAY,
         "The creator has reached TikTok's cap of API posts in 24 hours",
         "It counts over all apps: wait until its window ends, or post from the TikTok app.",
     ),
-    "spam_risk_user_banned_from_posting": _entry(
+    "spam_risk_user_banned_from_posting": _refusal(
         AccountError,
         OWNER,
         NEVER,
         "TikTok has banned this creator from posting",
         "The owner of the account asks TikTok's support.",
     ),
-    "spam_risk_too_many_pending_share": _entry(
+    "spam_risk_too_many_pending_share": _refusal(
         CapReachedError,
         OWNER,
         NEXT_DAY,
         "The creator has five drafts waiting in the inbox, which is TikTok's cap",
         "The creator posts or discards drafts in the TikTok app, or waits 24 hours.",
     ),
-    "reached_active_user_cap": _entry(
+    "reached_active_user_cap": _refusal(
         CapReachedError,
         APP,
         NEXT_DAY,
@@ -151,21 +157,21 @@ API_CODES: dict[str, Entry] = {
         " the"
         " audit).",
     ),
-    "unaudited_client_can_only_post_to_private_accounts": _entry(
+    "unaudited_client_can_only_post_to_private_accounts": _refusal(
         AppError,
         APP,
         NEVER,
         "The TikTok app is not audited: it can only post to private accounts",
         "Set the whole account to private in TikTok's settings and post with SELF_ONLY, or have the app audited.",
     ),
-    "url_ownership_unverified": _entry(
+    "url_ownership_unverified": _refusal(
         AppError,
         APP,
         NEVER,
         "The media URL is not under a domain or prefix that the TikTok app has verified",
         "Verify the domain or URL prefix in TikTok's developer portal, or upload the file instead.",
     ),
-    "rate_limit_exceeded": _entry(
+    "rate_limit_exceeded": _refusal(
         RateLimitedError,
         NONE,
         NEXT_MINUTE,
@@ -347,7 +353,9 @@ def api_error(
     code: str, http_status: int, *, detail: str = "", log_id: str = "", retry_after: float | None = None
 ) -> ApiError:
     """Return the error for a code of TikTok's envelope; unknown ones are judged by their HTTP status."""
-    entry = API_CODES.get(code) or _unknown(http_status)
+    # TikTok refuses with a status below 500: from there on it is a fault, whatever code comes with it.
+    documented = API_CODES.get(code) if http_status < 500 else None
+    entry = documented or _unknown(http_status, BACKOFF)
     return entry.error(
         entry.explanation,
         code=code,
@@ -367,7 +375,7 @@ def oauth_error(error: str, http_status: int, *, detail: str = "", log_id: str =
 def upload_error(http_status: int, *, log_id: str = "", retry_after: float | None = None) -> ApiError:
     """Return the error for the HTTP status of a refused chunk.
 
-    An undocumented one can be a proxy's, and the next try goes on from TikTok's progress, so a retry can help.
+    An undocumented one can be a proxy's, and the upload goes on from TikTok's progress, so sending again can help.
     """
     entry = UPLOAD_STATUSES.get(http_status) or _unknown(http_status, BACKOFF)
     return entry.error(
@@ -384,10 +392,13 @@ def post_failed(publish_id: str, fail_reason: str) -> PostFailedError:
 
 
 def _unknown(http_status: int, retry: Retry = NEVER) -> Entry:
+    """Return what an undocumented answer seems to mean. A relay can have made it of any answer of TikTok's, so it
+    proves nothing.
+    """
     if http_status == 429:
-        return API_CODES["rate_limit_exceeded"]
+        entry = API_CODES["rate_limit_exceeded"]
+        return Entry(entry.error, replace(entry.explanation, starts_nothing=False))
     if http_status >= 500:
         return API_CODES["internal_error"]
-    return _entry(
-        ApiError, TIKTOK, retry, "TikTok answered with an error that it does not document", _UNKNOWN_ADVICE
-    )
+    meaning = "The answer is an error that TikTok does not document"
+    return _entry(UndocumentedError, TIKTOK, retry, meaning, _UNKNOWN_ADVICE)

@@ -18,7 +18,8 @@
     │   ├── AppError             the TikTok app may not do this
     │   ├── RateLimitedError     too many calls in a minute
     │   ├── CapReachedError      a 24-hour cap
-    │   └── ServiceError         TikTok's own fault
+    │   ├── ServiceError         TikTok's own fault
+    │   └── UndocumentedError    a code that TikTok does not document, perhaps of a relay on the way
     ├── OAuthError               the token endpoint refused
     ├── UploadError              a chunk was refused
     │   └── UploadExpiredError   the upload URL is no longer valid
@@ -78,12 +79,14 @@ class Explanation:
 
     :param meaning: one clause, what happened.
     :param advice: one sentence, what to do.
+    :param starts_nothing: whether it is a documented refusal, which proves that the refused call did nothing.
     """
 
     meaning: str
     advice: str
     actor: Actor
     retry: Retry
+    starts_nothing: bool = False
 
 
 class TikTokError(Exception):
@@ -224,6 +227,10 @@ class ServiceError(ApiError):
 
 class OAuthError(ApiError):
     """TikTok's token endpoint refused."""
+
+
+class UndocumentedError(ApiError):
+    """A code or HTTP status that TikTok does not document. What was asked for may have been done all the same."""
 
 
 class UploadError(ApiError):

@@ -1,4 +1,4 @@
-"""What a fault rule of the types `status` and `error` answers."""
+"""What a fault rule of the types `status`, `wrong_answer` and `error` answers."""
 
 from starlette.responses import JSONResponse, Response
 

@@ -8,8 +8,14 @@ from typing import Literal
 from tiktok_sandbox.fields import FieldError, build
 
 # After one of these the call is over; the others change something and let it go on.
-ENDING = frozenset({"status", "error", "lost_answer", "cut"})
-_NEEDED = {"status": "status", "error": "code", "delay": "seconds", "cut": "after_bytes"}
+ENDING = frozenset({"status", "error", "lost_answer", "wrong_answer", "cut"})
+_NEEDED = {
+    "status": "status",
+    "error": "code",
+    "delay": "seconds",
+    "wrong_answer": "status",
+    "cut": "after_bytes",
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,9 @@ class Match:
 
 @dataclass(frozen=True)
 class Action:
-    type: Literal["status", "error", "delay", "lost_answer", "cut", "expire_upload_url", "revoke_token"]
+    type: Literal[
+        "status", "error", "delay", "lost_answer", "wrong_answer", "cut", "expire_upload_url", "revoke_token"
+    ]
     status: int = 500
     body: str | dict[str, object] | list[object] | None = None
     headers: dict[str, object] = field(default_factory=dict)

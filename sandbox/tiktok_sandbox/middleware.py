@@ -103,6 +103,9 @@ class CallMiddleware:
         if action.type == "lost_answer":
             await self._app(scope, receive, _mute)
             await _hang_up(scope, receive)
+        elif action.type == "wrong_answer":
+            await self._app(scope, receive, _mute)
+            await fault_answer(self._state, action, call)(scope, receive, send)
         elif action.type == "cut":
             length = int(Headers(scope=scope).get("content-length", "0"))
             await self._app(scope, _Cut(receive, action.after_bytes, length), _mute)

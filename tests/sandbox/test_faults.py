@@ -280,6 +280,13 @@ def test_a_lost_answer_means_a_processed_call(sandbox: Sandbox, creator: Creator
     assert entry["status"] is None
 
 
+def test_a_wrong_answer_comes_after_a_processed_call(sandbox: Sandbox, creator: Creator) -> None:
+    sandbox.add_fault("wrong_answer", path=VIDEO_INIT, status=409, body="<html>conflict</html>")
+    response = creator.init_video(file_source(1000))
+    assert (response.status_code, response.text) == (409, "<html>conflict</html>")
+    assert len(sandbox.publishes()) == 1
+
+
 def test_a_lost_answer_to_the_last_chunk_means_a_post(
     sandbox: Sandbox, creator: Creator, clip: Media
 ) -> None:

@@ -13,7 +13,7 @@ from tiktok_provider.error_table import (
     post_failed,
     upload_error,
 )
-from tiktok_provider.exceptions import Actor, Explanation, Retry, TikTokError
+from tiktok_provider.exceptions import Actor, ApiError, Explanation, Retry, TikTokError
 
 EXPLANATIONS = [
     *((code, entry.explanation) for code, entry in {**API_CODES, **OAUTH_ERRORS}.items()),
@@ -47,7 +47,7 @@ def test_the_message_has_the_meaning_tiktoks_words_the_advice_and_the_log_id() -
 @pytest.mark.parametrize(
     ("error", "retry"),
     [
-        (api_error("brand_new_code", 400), Retry.NEVER),
+        (api_error("brand_new_code", 400), Retry.BACKOFF),
         (api_error("brand_new_code", 503), Retry.BACKOFF),
         (api_error("", 429), Retry.NEXT_MINUTE),
         (oauth_error("brand_new_error", 400), Retry.NEVER),
@@ -61,3 +61,20 @@ def test_an_unknown_code_is_judged_by_its_status(error: TikTokError, retry: Retr
 
 def test_both_spellings_of_invalid_params_mean_the_same() -> None:
     assert type(api_error("invalid_param", 400)) is type(api_error("invalid_params", 400))
+
+
+@pytest.mark.parametrize(
+    ("error", "proof"),
+    [
+        (api_error("invalid_params", 400), True),
+        (api_error("spam_risk_too_many_posts", 403), True),
+        (api_error("rate_limit_exceeded", 429), True),
+        (api_error("invalid_params", 502), False),
+        (api_error("slow_down", 429), False),
+        (api_error("timeout", 200), False),
+        (api_error("internal_error", 500), False),
+        (api_error("invalid_publish_id", 400), False),
+    ],
+)
+def test_only_a_documented_refusal_proves_that_nothing_was_started(error: ApiError, proof: bool) -> None:
+    assert error.explanation.starts_nothing is proof

@@ -10,7 +10,6 @@ from tiktok_provider.api.calls import Call
 from tiktok_provider.api.posting import Started
 from tiktok_provider.exceptions import (
     ApiError,
-    ServiceError,
     TikTokError,
     UnexpectedAnswerError,
     UnreachableError,
@@ -121,10 +120,12 @@ def _init(session: PublishingSession, transfer: Transfer, call: Call[Started]) -
 
 
 def _may_have_started(error: TikTokError) -> bool:
-    """Whether TikTok may have accepted a post although init failed."""
+    """Whether TikTok may have accepted a post although init failed: only a documented refusal proves the contrary."""
     if isinstance(error, StoreUnreachableError):
         # The token could not be had, so nothing left for TikTok.
         return False
     if isinstance(error, UnreachableError):
         return error.maybe_processed
-    return isinstance(error, ServiceError | UnexpectedAnswerError)
+    if isinstance(error, ApiError):
+        return not error.explanation.starts_nothing
+    return isinstance(error, UnexpectedAnswerError)

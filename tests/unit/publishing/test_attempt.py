@@ -20,6 +20,7 @@ from tests.unit.publishing.sessions import (
 from tiktok_provider.exceptions import TikTokError, UnreachableError
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.publishing import attempt
+from tiktok_provider.publishing.deferral import DeferTask
 from tiktok_provider.publishing.media.medium import VideoMedia
 from tiktok_provider.publishing.media.video_file import VideoFile
 from tiktok_provider.publishing.media.video_url import VideoUrl
@@ -116,6 +117,45 @@ def test_a_lost_answer_to_the_init_of_a_file_asks_no_person(
     creator.sandbox.add_fault("lost_answer", path=INIT)
     session = claimed(file)
     with pytest.raises(UnreachableError):
+        attempt.begin(session)
+    assert state(session) == PostState.INTENDED
+
+
+UNDOCUMENTED = {
+    "timeout, HTTP 200": (200, {"error": {"code": "timeout", "message": "", "log_id": "L"}}),
+    "request timeout": (408, {"error": {"code": "request_timeout", "message": "", "log_id": "L"}}),
+    "conflict": (409, {"error": {"code": "conflict", "message": "", "log_id": "L"}}),
+    "a 429 without TikTok's code": (429, {"error": {"code": "slow_down", "message": "", "log_id": "L"}}),
+    "a refusal, HTTP 502": (502, {"error": {"code": "invalid_params", "message": "", "log_id": "L"}}),
+    "a code of another call": (400, {"error": {"code": "invalid_publish_id", "message": "", "log_id": "L"}}),
+    "no code": (400, {"error": {"message": "", "log_id": "L"}}),
+    "no envelope": (401, {"message": "unauthorized"}),
+    "a page": (404, "<html>not found</html>"),
+    "a redirection": (302, ""),
+    "an empty success": (200, ""),
+}
+
+
+@pytest.mark.parametrize("said", UNDOCUMENTED)
+def test_a_pull_that_tiktok_accepted_is_uncertain_whatever_a_relay_makes_of_the_answer(
+    creator: Creator, claimed: Attempted, url: VideoMedia, said: str
+) -> None:
+    status, body = UNDOCUMENTED[said]
+    creator.sandbox.add_fault("wrong_answer", path=INIT, status=status, body=body)
+    session = claimed(url)
+    with pytest.raises(UncertainPostError):
+        attempt.begin(session)
+    assert (state(session), len(creator.sandbox.publishes())) == (PostState.UNCERTAIN, 1)
+
+
+@pytest.mark.parametrize("said", UNDOCUMENTED)
+def test_a_file_whose_init_got_an_undocumented_answer_is_asked_for_again(
+    creator: Creator, claimed: Attempted, file: VideoMedia, said: str
+) -> None:
+    status, body = UNDOCUMENTED[said]
+    creator.sandbox.add_fault("wrong_answer", path=INIT, status=status, body=body)
+    session = claimed(file)
+    with pytest.raises((TikTokError, DeferTask)):
         attempt.begin(session)
     assert state(session) == PostState.INTENDED
 

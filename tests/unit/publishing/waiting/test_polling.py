@@ -163,6 +163,8 @@ def test_no_pause_goes_past_the_deadline() -> None:
         (UnreachableError("away", maybe_processed=True), 2),
         (api_error("internal_error", 500), 2),
         (ConnectionUnreadableError("away"), 2),
+        (api_error("timeout", 408), 2),
+        (api_error("invalid_publish_id", 502), 2),
         (api_error("rate_limit_exceeded", 429), 60),
         (api_error("rate_limit_exceeded", 429, retry_after=90), 90),
     ],
