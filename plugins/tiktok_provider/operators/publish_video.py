@@ -104,6 +104,7 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
         "brand_organic": bool,
         "is_aigc": bool,
     }
+    may_be_empty: ClassVar[frozenset[str]] = frozenset({"title"})
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, AirflowSkipException
 
-from tiktok_provider.exceptions import InvalidInputError, PostFailedError, PostTimeoutError, Retry
+from tiktok_provider.exceptions import PostFailedError, PostTimeoutError, Retry
 from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
 from tiktok_provider.publishing.parameters import TypedParameters
 from tiktok_provider.publishing.waiting.polling import (
@@ -82,7 +82,7 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
     def execute(self, context: "Context") -> Any:
         """Ask once, then wait in the triggerer or as Airflow's sensors do."""
         with self._skipping():
-            self._check()
+            self.check_parameters()
             if not self.deferrable:
                 return super().execute(context)
             watch = self._watch(time.time())
@@ -118,13 +118,6 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
             if self.never_fail or (self.soft_fail and isinstance(error, AirflowSensorTimeout)):
                 raise AirflowSkipException(f"Skipped instead of failed: {error}") from error
             raise
-
-    def _check(self) -> None:
-        self.check_parameters()
-        if not self.publish_id.strip():
-            raise InvalidInputError(
-                [f"publish_id is {self.publish_id!r}, it must be the id that a publishing task returns"]
-            )
 
     def _hook(self) -> "TikTokHook":
         from tiktok_provider.hooks.tiktok import TikTokHook

@@ -118,3 +118,74 @@ def test_every_operator_and_the_sensor_declare_all_their_own_parameters(
     assert set(operator.parameter_types) <= set(vars(made))
     with pytest.raises(InvalidInputError, match="tiktok_conn_id is 7, it must be of type str"):
         operator(task_id="t", tiktok_conn_id=7, **parameters)
+
+
+# What Jinja, pandas, NumPy and JSON leave for a missing value, and what people make of it on the way.
+LEFT_FOR_NOTHING = [
+    "None",
+    "none",
+    "NONE",
+    "nan",
+    "NaN",
+    "NaT",
+    "null",
+    "Null",
+    "<NA>",
+    "<na>",
+    " None ",
+    "\tnan\n",
+]
+TEXTS: list[tuple[Any, str]] = [
+    (TikTokPublishVideoOperator, "video"),
+    (TikTokPublishVideoOperator, "video_url"),
+    (TikTokPublishVideoOperator, "privacy_level"),
+    (TikTokPublishVideoOperator, "title"),
+    (TikTokPublishVideoOperator, "post_key"),
+    (TikTokPublishVideoOperator, "tiktok_conn_id"),
+    (TikTokCreatorInfoOperator, "tiktok_conn_id"),
+    (TikTokDoctorOperator, "tiktok_conn_id"),
+    (TikTokPostStatusSensor, "publish_id"),
+    (TikTokPostStatusSensor, "tiktok_conn_id"),
+]
+NEEDED: dict[Any, dict[str, Any]] = {
+    TikTokPublishVideoOperator: {"privacy_level": "SELF_ONLY", "video": "a.mp4"},
+    TikTokPostStatusSensor: {"publish_id": "p.1"},
+}
+
+
+def rendered(operator: Any, field: str, text: Any) -> Any:
+    """Return a task whose template has left this text."""
+    parameters = {**NEEDED.get(operator, {}), field: text}
+    if field == "video_url":
+        del parameters["video"]
+    return operator(task_id="t", **parameters)
+
+
+@pytest.mark.parametrize("text", LEFT_FOR_NOTHING)
+@pytest.mark.parametrize(("operator", "field"), TEXTS)
+def test_a_text_that_a_template_left_for_nothing_is_refused(operator: Any, field: str, text: str) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        rendered(operator, field, text).check_parameters()
+    assert refusal.value.violations == (f"{field} is {text!r}: a template or a data frame left no value",)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+@pytest.mark.parametrize(("operator", "field"), TEXTS)
+def test_only_a_title_may_be_empty(operator: Any, field: str, text: str) -> None:
+    task = rendered(operator, field, text)
+    if field == "title":
+        task.check_parameters()
+    else:
+        with pytest.raises(InvalidInputError, match=f"{field} is .* left no value"):
+            task.check_parameters()
+
+
+@pytest.mark.parametrize("text", ["None of us", "nano", "Nate", "nullify", "NA", "-", "0"])
+def test_a_text_that_only_resembles_nothing_is_a_text(text: str) -> None:
+    rendered(TikTokPublishVideoOperator, "title", text).check_parameters()
+
+
+@pytest.mark.parametrize("operator", dict.fromkeys(operator for operator, _ in TEXTS))
+def test_every_text_of_every_operator_is_tried_here(operator: Any) -> None:
+    texts = {name for name, kind in operator.parameter_types.items() if kind is str or kind == str | None}
+    assert texts - {field for tried, field in TEXTS if tried is operator} == set()
