@@ -14,6 +14,7 @@ from tiktok_provider.api.accounts import CreatorInfo
 from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.publishing.media.medium import T, Transfers
+from tiktok_provider.publishing.media.probe import NotProbedError, probe
 from tiktok_provider.publishing.media.video_checks import CONTENT_TYPES, VideoFacts, check, check_duration
 from tiktok_provider.publishing.media.violations import Violation
 from tiktok_provider.store.posts import Source
@@ -253,35 +254,20 @@ def _container_of(head: bytes) -> str | None:
     return brand if brand.startswith(_FOREIGN_BRANDS) else "mp4"
 
 
-class _Nameless:
-    """A file without a name: FFmpeg would otherwise believe a suffix, and play ``notes.txt`` as a video."""
-
-    def __init__(self, source: BinaryIO) -> None:
-        self.read, self.seek, self.tell = source.read, source.seek, source.tell
-
-
 def _probe(video: VideoFile) -> VideoFacts:
-    import av
-
     size = video.size
-    # Playlists name other files to open: with no protocol allowed, none of them is.
-    options = {"protocol_whitelist": "none"}
-    with video.explained(), video.open(LOOK_AROUND_BYTES) as source:
-        try:
-            with av.open(_Nameless(source), "r", options=options, metadata_errors="replace") as opened:
-                stream = opened.streams.best("video")
-                # Where FFmpeg has no decoder, PyAV has no codec context, whatever its types say.
-                if not isinstance(stream, av.VideoStream) or not getattr(stream, "codec_context", None):
-                    raise video.error("has no readable video track")
-                rate = stream.average_rate or stream.guessed_rate
-                return VideoFacts(
-                    container=video.container or opened.format.name,
-                    codec=stream.codec.canonical_name,
-                    width=stream.width,
-                    height=stream.height,
-                    fps=float(rate) if rate else None,
-                    duration_seconds=opened.duration / av.time_base if opened.duration else None,
-                    size_bytes=size,
-                )
-        except av.FFmpegError as error:
-            raise video.error(f"is not a video, or is damaged: {error.strerror}") from error
+    try:
+        with video.explained(), video.open(LOOK_AROUND_BYTES) as source:
+            found = probe(source, size)
+    except NotProbedError as error:
+        raise video.error(str(error)) from error
+    container = video.container or found["format"]
+    return VideoFacts(
+        container=container,
+        codec=found["codec"],
+        width=found["width"],
+        height=found["height"],
+        fps=found["fps"],
+        duration_seconds=found["duration_seconds"],
+        size_bytes=size,
+    )

@@ -408,7 +408,7 @@ def test_object_storage_that_airflow_does_not_know_is_an_error() -> None:
         ("empty.mp4", "is empty"),
         ("notes.txt", "is not a video, or is damaged"),
         ("damaged.mp4", "is not a video, or is damaged"),
-        ("cut.mp4", "has no readable video track"),
+        ("cut.mp4", "is cut off"),
         ("sound.mp4", "has no readable video track"),
     ],
 )
