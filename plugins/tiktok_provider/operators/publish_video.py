@@ -1,9 +1,10 @@
 """Publish to a creator's profile (TikTok's "direct post")."""
 
 from collections.abc import Mapping, Sequence
-from os import PathLike
-from pathlib import PurePath
+from os import PathLike, fsdecode
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import ObjectStoragePath
 
 from tiktok_provider.operators.base import TikTokPublishingOperator
 from tiktok_provider.publishing.waiting.polling import WaitFor
@@ -38,8 +39,9 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     Source: https://developers.tiktok.com/doc/content-posting-api-reference-direct-post
 
     :param video: a local path, or any object-storage URL that Airflow opens, with its connection:
-        ``s3://conn_id@bucket/key``. MP4, MOV or WebM; H.264, H.265, VP8 or VP9; sides of 360 to 4096 pixels; 23 to
-        60 fps; at most 4 GB, 10 minutes and the creator's own limit. Templated.
+        ``s3://conn_id@bucket/key``; a text, a path or an ``ObjectStoragePath``. MP4, MOV or WebM; H.264, H.265, VP8
+        or VP9; sides of 360 to 4096 pixels; 23 to 60 fps; at most 4 GB, 10 minutes and the creator's own limit. What
+        a container rounds (0.1 fps, 0.1 seconds beyond) only gets a warning. Templated.
     :param video_url: instead of ``video``: an https URL from which TikTok pulls the video itself. Its domain or
         prefix must be verified in TikTok's developer portal, it must not redirect, and stay reachable for an hour.
         The file is not checked here. If the answer to its init is lost, the post is uncertain. Templated, so Airflow
@@ -92,7 +94,7 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     )
     parameter_types: ClassVar[Mapping[str, Any]] = {
         **TikTokPublishingOperator.parameter_types,
-        "video": str | PathLike | None,
+        "video": str | PathLike | ObjectStoragePath | None,
         "video_url": str | None,
         "privacy_level": str,
         "title": str,
@@ -109,7 +111,7 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     def __init__(
         self,
         *,
-        video: "str | PathLike[str] | None" = None,
+        video: "str | PathLike[str] | ObjectStoragePath | None" = None,
         video_url: str | None = None,
         privacy_level: str,
         title: str = "",
@@ -128,8 +130,8 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
                 "Give either video, a file that is uploaded, or video_url, where TikTok pulls from."
             )
         self.video_url = video_url
-        # Airflow renders texts and object-storage paths, but leaves a plain path as it is.
-        self.video = str(video) if isinstance(video, PurePath) else video
+        # Airflow renders texts and its own object-storage paths, but leaves a plain path as it is.
+        self.video = fsdecode(video) if isinstance(video, PathLike) else video
         self.privacy_level = privacy_level
         self.title = title
         self.allow_comment = allow_comment

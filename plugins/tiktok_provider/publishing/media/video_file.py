@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from tiktok_provider.api.accounts import CreatorInfo
 from tiktok_provider.api.hosts import HostPolicy
@@ -45,14 +45,16 @@ class VideoFile:
     secrets: Sequence[str] = ()
 
     def __init__(self, location: "str | os.PathLike[str] | ObjectStoragePath") -> None:
-        text = os.fspath(location) if isinstance(location, os.PathLike) else str(location)
+        text = os.fsdecode(location) if isinstance(location, os.PathLike) else str(location)
         if not text.strip():
             raise InvalidInputError(["video location is empty: give a path or an object-storage URL"])
+        # It may have options of its storage beside its URL.
+        self._given = None if isinstance(location, str | os.PathLike) else location
         url = _URL.fullmatch(text)
         self._url = text if url and url["scheme"].lower() not in ("file", "local") else None
         local = unquote(url["rest"].removeprefix("localhost")) if url else text
         self._path = Path(os.path.expanduser(local)).absolute()
-        if self._url and ":" in urlsplit(self._url).netloc.rpartition("@")[0]:
+        if self._url and ":" in _parts(self._url)[1].rpartition("@")[0]:
             raise self.error("carries a password: name an Airflow connection before the @")
 
     def __repr__(self) -> str:
@@ -63,8 +65,11 @@ class VideoFile:
         """Where the video lies, safe to print: without connection, credentials and query."""
         if self._url is None:
             return str(self._path)
-        parts = urlsplit(self._url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        scheme, authority, path = _parts(self._url)
+        if scheme in ("http", "https"):
+            # Its query may be a signature. In object storage "?" and "#" are letters of a key like all others.
+            path = re.split("[?#]", path, maxsplit=1)[0]
+        return f"{scheme}://{authority.rpartition('@')[2]}{path}"
 
     @cached_property
     def size(self) -> int:
@@ -200,7 +205,7 @@ class VideoFile:
         from airflow.sdk import ObjectStoragePath
 
         try:
-            path = ObjectStoragePath(cast(str, self._url))
+            path = self._given or ObjectStoragePath(cast(str, self._url))
             _ = path.fs
         except ValueError as error:
             raise self.error(f"cannot be opened: {error}; install the provider that brings it") from error
@@ -226,6 +231,13 @@ class VideoFile:
 _FOREIGN_BRANDS = ("3g", "hei", "hev", "mif1", "msf1", "avi", "jp", "mj", "f4")
 # QuickTime files from before the ftyp box begin with one of these.
 _OLD_QUICKTIME_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """Return scheme, authority and path of a URL; object storage knows neither query nor fragment."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return scheme.lower(), authority, slash + path
 
 
 def _version(status: Any) -> tuple[object, object, str]:
