@@ -39,7 +39,14 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
     What imports the HTTP client is imported inside the methods, so that parsing a DAG does not pay for it.
     """
 
-    template_fields: Sequence[str] = ("post_key", "tiktok_conn_id")
+    template_fields: Sequence[str] = (
+        "post_key",
+        "on_changed_input",
+        "on_cap",
+        "wait",
+        "wait_for_post_id",
+        "tiktok_conn_id",
+    )
     operator_extra_links = (TikTokPostLink(),)
     ui_color = "#fde8ee"
 
@@ -58,10 +65,10 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         self,
         *,
         post_key: str | None = None,
-        on_changed_input: OnChangedInput = "warn",
-        on_cap: OnCap = "wait",
-        wait: bool = True,
-        wait_for_post_id: bool = False,
+        on_changed_input: OnChangedInput | str = "warn",
+        on_cap: OnCap | str = "wait",
+        wait: bool | str = True,
+        wait_for_post_id: bool | str = False,
         deferrable: bool = True,
         timeout: timedelta | float = timedelta(hours=24),
         tiktok_conn_id: str = "tiktok_default",
@@ -71,10 +78,11 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
     ) -> None:
         super().__init__(retries=retries, retry_policy=retry_policy, **kwargs)
         self.post_key = post_key
-        self.on_changed_input = on_changed_input
-        self.on_cap = on_cap
-        self.wait = wait
-        self.wait_for_post_id = wait_for_post_id
+        # Of their types once templates are rendered.
+        self.on_changed_input: Any = on_changed_input
+        self.on_cap: Any = on_cap
+        self.wait: Any = wait
+        self.wait_for_post_id: Any = wait_for_post_id
         self.deferrable = deferrable
         self.timeout = timeout
         self.tiktok_conn_id = tiktok_conn_id

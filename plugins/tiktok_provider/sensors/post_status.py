@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
@@ -51,13 +52,19 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
     :raises AirflowSensorTimeout: at the end of ``timeout``.
     """
 
-    template_fields: Sequence[str] = ("publish_id", "tiktok_conn_id")
+    template_fields: Sequence[str] = ("publish_id", "wait_for", "tiktok_conn_id")
     operator_extra_links = (TikTokPostLink(),)
     ui_color = "#fde8ee"
     parameter_types: ClassVar[Mapping[str, Any]] = {
         "publish_id": str,
         "wait_for": WaitFor,
         "deferrable": bool,
+        # Airflow's own; it checks the others.
+        "soft_fail": bool,
+        "never_fail": bool,
+        "silent_fail": bool,
+        "exponential_backoff": bool,
+        "timeout": timedelta | int | float,
         "tiktok_conn_id": str,
     }
 

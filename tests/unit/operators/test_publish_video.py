@@ -211,8 +211,8 @@ def test_all_local_findings_come_in_one_error(creator: Creator, task: Task, tmp_
         publish(clip, title="x" * 2201, privacy_level="SELF_ONLY", brand_content=True).execute(task.context)
     fields = [re.split(r" is ", violation)[0] for violation in refusal.value.violations]
     assert fields == [
-        "privacy_level",
         "title",
+        "privacy_level",
         "video codec",
         "video width",
         "video height",
