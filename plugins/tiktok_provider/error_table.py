@@ -366,10 +366,19 @@ def api_error(
     )
 
 
-def oauth_error(error: str, http_status: int, *, detail: str = "", log_id: str = "") -> ApiError:
+def oauth_error(
+    error: str, http_status: int, *, detail: str = "", log_id: str = "", retry_after: float | None = None
+) -> ApiError:
     """Return the error for the ``error`` value of the token endpoint."""
     entry = OAUTH_ERRORS.get(error) or _unknown(http_status)
-    return entry.error(entry.explanation, code=error, http_status=http_status, detail=detail, log_id=log_id)
+    return entry.error(
+        entry.explanation,
+        code=error,
+        http_status=http_status,
+        detail=detail,
+        log_id=log_id,
+        retry_after=retry_after,
+    )
 
 
 def upload_error(http_status: int, *, log_id: str = "", retry_after: float | None = None) -> ApiError:

@@ -3,6 +3,8 @@
 import json as jsonlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 
@@ -179,9 +181,27 @@ def _log_id(answer: Answer, error: Mapping[str, Any]) -> str:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Seconds of a ``Retry-After`` header, a day at most; a date or nonsense is taken as absent."""
-    value = answer.headers.get("retry-after", "")
-    return min(float(value), LONGEST_RETRY_AFTER) if value.isascii() and value.isdigit() else None
+    """Return the seconds of a ``Retry-After`` header, or until the time that it names, a day at most.
+
+    Nonsense counts as absent.
+    """
+    value = answer.headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value), LONGEST_RETRY_AFTER)
+    until = _http_time(value)
+    if until is None:
+        return None
+    # By the server's own clock, where it says it.
+    now = _http_time(answer.headers.get("date", "")) or datetime.now(UTC)
+    return min(max((until - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER)
+
+
+def _http_time(value: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _not_json(answer: Answer) -> UnexpectedAnswerError:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
-from tiktok_provider.api.calls import Answer, Answered, Call, Request, decode, parse
+from tiktok_provider.api.calls import Answer, Answered, Call, Request, decode, parse, retry_after
 from tiktok_provider.api.hosts import AUTHORIZE_URL
 from tiktok_provider.error_table import oauth_error
 
@@ -108,7 +108,7 @@ def revoke(client_key: str, client_secret: str, access_token: str) -> Call[None]
     if answer.content.strip():
         _refuse_errors(answer, decode(answer))
     elif answer.status >= 400:
-        raise oauth_error("", answer.status)
+        raise oauth_error("", answer.status, retry_after=retry_after(answer))
 
 
 def _tokens(client_key: str, client_secret: str, grant: Mapping[str, str]) -> Call[TokenResponse]:
@@ -136,4 +136,5 @@ def _refuse_errors(answer: Answer, document: Mapping[str, Any]) -> None:
             answer.status,
             detail=str(document.get("error_description", "")),
             log_id=str(document.get("log_id", "")),
+            retry_after=retry_after(answer),
         )

@@ -16,7 +16,7 @@ from tiktok_provider.database.accounts.connections import read_masked_account
 from tiktok_provider.database.session import transaction
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.connection import Account, base_url, read_extra
+from tiktok_provider.store.connection import Account, base_url, read_extra, trimmed
 from tiktok_provider.store.token_sets import tokens_conn_id
 
 SECRET_VARIABLE = "TIKTOK_CLIENT_SECRET"
@@ -73,22 +73,22 @@ def _draft(args: Namespace) -> Connection:
         raise ConnectionSettingsError(
             f"Connection {args.conn_id!r} is not there yet.\nName the TikTok app with --client-key to make it."
         )
-    extra = {"authorize_url": args.authorize_url} if args.authorize_url else {}
+    extra = {"authorize_url": trimmed(args.authorize_url)} if args.authorize_url else {}
     return Connection(
         conn_id=args.conn_id,
         conn_type="tiktok",
-        login=args.client_key,
+        login=trimmed(args.client_key),
         password=_client_secret(),
-        host=args.host,
+        host=trimmed(args.host) or None,
         extra=extra or None,
     )
 
 
 def _client_secret() -> str:
     """Read the client secret, which is never an argument: those show in the list of processes."""
-    secret = os.environ.get(SECRET_VARIABLE, "").strip()
+    secret = trimmed(os.environ.get(SECRET_VARIABLE))
     if not secret and sys.stdin.isatty():
-        secret = getpass("Client secret of the TikTok app: ").strip()
+        secret = trimmed(getpass("Client secret of the TikTok app: "))
     if not secret:
         raise ConnectionSettingsError(
             "The app's Client secret is missing.\n"
@@ -99,9 +99,9 @@ def _client_secret() -> str:
 
 def _refuse_contradictions(account: Account, args: Namespace) -> None:
     options = {
-        "--client-key": (args.client_key, account.client_key),
+        "--client-key": (trimmed(args.client_key), account.client_key),
         "--host": (args.host and base_url(args.host, None), account.base_url),
-        "--authorize-url": (args.authorize_url, account.authorize_url),
+        "--authorize-url": (trimmed(args.authorize_url), account.authorize_url),
     }
     differing = [option for option, (given, stored) in options.items() if given and given != stored]
     if differing:

@@ -61,7 +61,17 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
     What imports the HTTP client is imported inside the methods, so that parsing a DAG does not pay for it.
     """
 
-    template_fields: Sequence[str] = ("post_key", "tiktok_conn_id")
+    template_fields: Sequence[str] = (
+        "post_key",
+        "on_changed_input",
+        "on_post_key_conflict",
+        "allow_duplicate",
+        "on_late",
+        "on_cap",
+        "wait",
+        "wait_for_post_id",
+        "tiktok_conn_id",
+    )
     operator_extra_links = (TikTokPostLink(),)
     ui_color = "#fde8ee"
 
@@ -84,14 +94,14 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         self,
         *,
         post_key: str | None = None,
-        on_changed_input: OnChangedInput = "warn",
-        on_post_key_conflict: OnPostKeyConflict = "fail",
-        allow_duplicate: bool = False,
+        on_changed_input: OnChangedInput | str = "warn",
+        on_post_key_conflict: OnPostKeyConflict | str = "fail",
+        allow_duplicate: bool | str = False,
         max_lateness: timedelta | float | None = None,
-        on_late: OnLate = "skip",
-        on_cap: OnCap = "wait",
-        wait: bool = True,
-        wait_for_post_id: bool = False,
+        on_late: OnLate | str = "skip",
+        on_cap: OnCap | str = "wait",
+        wait: bool | str = True,
+        wait_for_post_id: bool | str = False,
         deferrable: bool = True,
         timeout: timedelta | float = timedelta(hours=24),
         tiktok_conn_id: str = "tiktok_default",
@@ -101,14 +111,15 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
     ) -> None:
         super().__init__(retries=retries, retry_policy=retry_policy, **kwargs)
         self.post_key = post_key
-        self.on_changed_input = on_changed_input
-        self.on_post_key_conflict = on_post_key_conflict
-        self.allow_duplicate = allow_duplicate
         self.max_lateness = max_lateness
-        self.on_late = on_late
-        self.on_cap = on_cap
-        self.wait = wait
-        self.wait_for_post_id = wait_for_post_id
+        # Of their types once templates are rendered.
+        self.on_changed_input: Any = on_changed_input
+        self.on_post_key_conflict: Any = on_post_key_conflict
+        self.allow_duplicate: Any = allow_duplicate
+        self.on_late: Any = on_late
+        self.on_cap: Any = on_cap
+        self.wait: Any = wait
+        self.wait_for_post_id: Any = wait_for_post_id
         self.deferrable = deferrable
         self.timeout = timeout
         self.tiktok_conn_id = tiktok_conn_id

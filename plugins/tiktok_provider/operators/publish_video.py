@@ -1,10 +1,12 @@
 """Publish to a creator's profile (TikTok's "direct post")."""
 
 from collections.abc import Mapping, Sequence
-from os import PathLike
-from pathlib import PurePath
+from os import PathLike, fsdecode
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.sdk import ObjectStoragePath
+
+from tiktok_provider.api.posting import PrivacyLevel
 from tiktok_provider.operators.base import TikTokPublishingOperator
 from tiktok_provider.publishing.waiting.polling import WaitFor
 
@@ -38,8 +40,9 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     Source: https://developers.tiktok.com/doc/content-posting-api-reference-direct-post
 
     :param video: a local path, or any object-storage URL that Airflow opens, with its connection:
-        ``s3://conn_id@bucket/key``. MP4, MOV or WebM; H.264, H.265, VP8 or VP9; sides of 360 to 4096 pixels; 23 to
-        60 fps; at most 4 GB, 10 minutes and the creator's own limit. Templated.
+        ``s3://conn_id@bucket/key``; a text, a path or an ``ObjectStoragePath``. MP4, MOV or WebM; H.264, H.265, VP8
+        or VP9; sides of 360 to 4096 pixels; 23 to 60 fps; at most 4 GB, 10 minutes and the creator's own limit. What
+        a container rounds (0.1 fps, 0.1 seconds beyond) only gets a warning. Templated.
     :param video_url: instead of ``video``: an https URL from which TikTok pulls the video itself. Its domain or
         prefix must be verified in TikTok's developer portal, it must not redirect, and stay reachable for an hour.
         The file is not checked here. If the answer to its init is lost, the post is uncertain. Templated, so Airflow
@@ -48,37 +51,41 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
         ``SELF_ONLY``; it must be one that the creator's account offers. There is no default: TikTok's guidelines
         want a choice. Templated.
     :param title: the caption with its hashtags and mentions, at most 2,200 UTF-16 units. Templated.
-    :param allow_comment: lets people comment. Off by default, as TikTok's guidelines want.
-    :param allow_duet: lets people make duets.
-    :param allow_stitch: lets people stitch.
-    :param cover_timestamp_ms: the frame for the cover, in milliseconds from the start; None takes the first.
-    :param brand_content: a paid partnership for another brand than the creator's. Not with ``SELF_ONLY``.
-    :param brand_organic: promotes the creator's own business.
-    :param is_aigc: labels the video as made with AI.
+    :param allow_comment: lets people comment. Off by default, as TikTok's guidelines want. Templated, as are all
+        other switches: the text must be ``true`` or ``false``, in any case.
+    :param allow_duet: lets people make duets. Templated.
+    :param allow_stitch: lets people stitch. Templated.
+    :param cover_timestamp_ms: the frame for the cover, in milliseconds from the start; None and 0 take the first.
+        Templated: the text must be a whole number.
+    :param brand_content: a paid partnership for another brand than the creator's. Not with ``SELF_ONLY``. Templated.
+    :param brand_organic: promotes the creator's own business. Templated.
+    :param is_aigc: labels the video as made with AI. Templated.
     :param post_key: the idempotency key of the post: with the same key it is the same post. 1 to 250 characters.
         Default: a hash of dag id, partition key (else logical date, else run id), task id and, for a mapped task,
         where the video lies; not the map index, which is a position. Templated.
     :param on_changed_input: what happens if caption or settings differ from a post that is already out or on its
         way, or its file was written again: ``warn``, or ``fail``. It is never posted again.
+        Templated.
     :param on_post_key_conflict: what happens if the post on record under the key has another video (both place and
         content differ) or comes from another DAG or task: ``fail``, or ``reuse`` returns the recorded post.
+        Templated.
     :param allow_duplicate: the same video may be out twice in one slot (partition key, else logical date, else run
-        id). False: a second one, under another post key, fails before anything is sent.
+        id). False: a second one, under another post key, fails before anything is sent. Templated.
     :param max_lateness: how long after the run was due (``run_after``) the post may still begin, as a ``timedelta``
         or in seconds: what ``catchup`` brings later is not sent. None: without limit. Runs that a person asks for
         (manual, backfill) are never too late, and what is out stays so.
-    :param on_late: what becomes of a task that is too late: ``skip`` or ``fail``.
-    :param on_cap: when a 24-hour cap is reached: ``wait`` in the triggerer until it ends, or ``fail``.
+    :param on_late: what becomes of a task that is too late: ``skip`` or ``fail``. Templated.
+    :param on_cap: when a 24-hour cap is reached: ``wait`` in the triggerer until it ends, or ``fail``. Templated.
     :param wait: False returns as soon as TikTok has the whole file. Whether it is published is then not known, and
         ``status`` is ``PROCESSING_UPLOAD``. When the task is cleared it asks TikTok once: a post that has failed
         since fails the task, and its next try makes a new attempt; one that is uncertain, or has landed in the
-        inbox, fails it as with waiting.
+        inbox, fails it as with waiting. Templated.
     :param wait_for_post_id: also wait for the public post id, which comes after moderation. Only posts with
         ``PUBLIC_TO_EVERYONE`` get one; for others this changes nothing. A post that is published but whose id is
-        still missing at the deadline is a success.
+        still missing at the deadline is a success. Templated.
     :param deferrable: wait in the triggerer; False holds the worker slot.
     :param timeout: how long to wait, from the last byte, as a ``timedelta`` or in seconds; a post that TikTok has not
-        finished by then is uncertain. A cleared task waits as long again. Default: 24 hours.
+        finished by then is uncertain. A cleared task waits as long again. Up to 366 days. Default: 24 hours.
     :param tiktok_conn_id: a Connection of type ``tiktok`` with the scope ``video.publish``. Templated.
     :param retries: tries after the first. Default: 3.
     :param retry_policy: default: what the errors themselves say, see ``tiktok_provider.retry``.
@@ -92,18 +99,24 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     """
 
     template_fields: Sequence[str] = (
+        *TikTokPublishingOperator.template_fields,
         "video",
         "video_url",
         "privacy_level",
         "title",
-        "post_key",
-        "tiktok_conn_id",
+        "allow_comment",
+        "allow_duet",
+        "allow_stitch",
+        "cover_timestamp_ms",
+        "brand_content",
+        "brand_organic",
+        "is_aigc",
     )
     parameter_types: ClassVar[Mapping[str, Any]] = {
         **TikTokPublishingOperator.parameter_types,
-        "video": str | PathLike | None,
+        "video": str | PathLike | ObjectStoragePath | None,
         "video_url": str | None,
-        "privacy_level": str,
+        "privacy_level": PrivacyLevel,
         "title": str,
         "allow_comment": bool,
         "allow_duet": bool,
@@ -113,21 +126,22 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
         "brand_organic": bool,
         "is_aigc": bool,
     }
+    may_be_empty: ClassVar[frozenset[str]] = frozenset({"title"})
 
     def __init__(
         self,
         *,
-        video: "str | PathLike[str] | None" = None,
+        video: "str | PathLike[str] | ObjectStoragePath | None" = None,
         video_url: str | None = None,
         privacy_level: str,
         title: str = "",
-        allow_comment: bool = False,
-        allow_duet: bool = False,
-        allow_stitch: bool = False,
-        cover_timestamp_ms: int | None = None,
-        brand_content: bool = False,
-        brand_organic: bool = False,
-        is_aigc: bool = False,
+        allow_comment: bool | str = False,
+        allow_duet: bool | str = False,
+        allow_stitch: bool | str = False,
+        cover_timestamp_ms: int | str | None = None,
+        brand_content: bool | str = False,
+        brand_organic: bool | str = False,
+        is_aigc: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -136,17 +150,18 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
                 "Give either video, a file that is uploaded, or video_url, where TikTok pulls from."
             )
         self.video_url = video_url
-        # Airflow renders texts and object-storage paths, but leaves a plain path as it is.
-        self.video = str(video) if isinstance(video, PurePath) else video
+        # Airflow renders texts and its own object-storage paths, but leaves a plain path as it is.
+        self.video = fsdecode(video) if isinstance(video, PathLike) else video
         self.privacy_level = privacy_level
         self.title = title
-        self.allow_comment = allow_comment
-        self.allow_duet = allow_duet
-        self.allow_stitch = allow_stitch
-        self.cover_timestamp_ms = cover_timestamp_ms
-        self.brand_content = brand_content
-        self.brand_organic = brand_organic
-        self.is_aigc = is_aigc
+        # Booleans and a number, once templates are rendered.
+        self.allow_comment: Any = allow_comment
+        self.allow_duet: Any = allow_duet
+        self.allow_stitch: Any = allow_stitch
+        self.cover_timestamp_ms: Any = cover_timestamp_ms
+        self.brand_content: Any = brand_content
+        self.brand_organic: Any = brand_organic
+        self.is_aigc: Any = is_aigc
         self.check_literals()
 
     def request(self) -> "DirectVideo":

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, AirflowSkipException
 
-from tiktok_provider.exceptions import FewFrames, InvalidInputError, PostFailedError, PostTimeoutError, Retry
+from tiktok_provider.exceptions import FewFrames, PostFailedError, PostTimeoutError, Retry
 from tiktok_provider.links import TikTokPostLink, show_post
 from tiktok_provider.publishing.parameters import TypedParameters
 from tiktok_provider.publishing.waiting.polling import (
@@ -51,13 +52,19 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
     :raises AirflowSensorTimeout: at the end of ``timeout``.
     """
 
-    template_fields: Sequence[str] = ("publish_id", "tiktok_conn_id")
+    template_fields: Sequence[str] = ("publish_id", "wait_for", "tiktok_conn_id")
     operator_extra_links = (TikTokPostLink(),)
     ui_color = "#fde8ee"
     parameter_types: ClassVar[Mapping[str, Any]] = {
         "publish_id": str,
         "wait_for": WaitFor,
         "deferrable": bool,
+        # Airflow's own; it checks the others.
+        "soft_fail": bool,
+        "never_fail": bool,
+        "silent_fail": bool,
+        "exponential_backoff": bool,
+        "timeout": timedelta | int | float,
         "tiktok_conn_id": str,
     }
 
@@ -82,7 +89,7 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
     def execute(self, context: "Context") -> Any:
         """Ask once, then wait in the triggerer or as Airflow's sensors do."""
         with FewFrames(), self._skipping():
-            self._check()
+            self.check_parameters()
             if not self.deferrable:
                 return super().execute(context)
             watch = self._watch(time.time())
@@ -118,11 +125,6 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
             if self.never_fail or (self.soft_fail and isinstance(error, AirflowSensorTimeout)):
                 raise AirflowSkipException(f"Skipped instead of failed: {error}") from error
             raise
-
-    def _check(self) -> None:
-        self.check_parameters()
-        if not self.publish_id.strip():
-            raise InvalidInputError(["publish_id is blank, it must be the id that a publishing task returns"])
 
     def _hook(self) -> "TikTokHook":
         from tiktok_provider.hooks.tiktok import TikTokHook

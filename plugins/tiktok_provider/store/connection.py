@@ -4,6 +4,8 @@ Errors name the fields as the connection form does: Client key, Client secret, A
 """
 
 import json
+import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +24,12 @@ CLIENT_KEY, CLIENT_SECRET, BASE_URL = (
 )
 # What TikTok documents; believed only of an access token that says nothing of its own.
 _ACCESS_LIFETIME = timedelta(days=1)
+_AT_THE_ENDS = string.whitespace + "\u00a0\u200b\u2028\u2029\u2060\ufeff"
+_SCOPE = re.compile(r"[\w.]+")
+# A handle, with its "@" or within the address of its page.
+_HANDLE = re.compile(
+    r"(?:https?://)?[\w.:-]+/@(?P<of_page>[^\s@/?#:]+)(?:[/?#].*)?|@*(?P<alone>[^\s@/?#:]+)", re.DOTALL
+)
 # How errors call a JSON value that is of another type than a text.
 _JSON_TYPES = {bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object"}
 
@@ -137,7 +145,7 @@ def read_extra(conn_id: str, extra: str | None) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(extra)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ConnectionSettingsError(
             f"Connection {conn_id!r}: the extra is not JSON.\n"
             'It must be a JSON object such as {"refresh_token": "..."}.'
@@ -180,18 +188,28 @@ def tokens_in(conn_id: str, extra: Mapping[str, Any], now: datetime) -> StoredTo
 
 def base_url(host: str | None, port: int | None) -> str:
     """Return scheme, host and port of the API; a bare host name means https, none TikTok's own."""
-    scheme, _, rest = ((host or "").strip() or API_BASE_URL).rpartition("://")
+    scheme, _, rest = (trimmed(host) or API_BASE_URL).rpartition("://")
     netloc = rest.partition("/")[0]
     has_port = ":" in netloc.rpartition("]")[2]
     return f"{scheme or 'https'}://{netloc}{f':{port}' if port and not has_port else ''}"
 
 
+def trimmed(text: str | None) -> str:
+    """Return a text without what a copy brings along at its ends: blanks, line breaks, signs of no width."""
+    return (text or "").strip(_AT_THE_ENDS)
+
+
 def _required(conn_id: str, label: str, value: str | None) -> str:
-    value = (value or "").strip()
+    value = trimmed(value)
     if not value:
         raise ConnectionSettingsError(
             f"Connection {conn_id!r} lacks its {label}.\n"
             "Copy it from the TikTok app's page in TikTok's developer portal."
+        )
+    if not value.isprintable() or " " in value:
+        raise ConnectionSettingsError(
+            f"Connection {conn_id!r}: its {label} has a blank, a line break or a control character inside."
+            " Copy it once more from the TikTok app's page in TikTok's developer portal."
         )
     return value
 
@@ -203,14 +221,37 @@ def _generation(extra: Mapping[str, Any]) -> int:
 
 def _texts(conn_id: str, extra: Mapping[str, Any]) -> dict[str, str]:
     """Return all fields of the extra without blanks at their ends; empty if they are missing."""
-    return {name: _text(conn_id, name, extra.get(name)) for name in EXTRA_FIELDS}
+    texts = {name: _text(conn_id, name, extra.get(name)) for name in EXTRA_FIELDS}
+    return {
+        **texts,
+        "scope": _scopes(conn_id, texts["scope"]),
+        "username": _handle(conn_id, texts["username"]),
+    }
+
+
+def _scopes(conn_id: str, text: str) -> str:
+    """Return scopes as TikTok writes them, separated by commas."""
+    scopes = re.split(r"[\s,]+", text) if text else []
+    if not all(_SCOPE.fullmatch(scope) for scope in scopes):
+        raise _malformed(conn_id, "scope", repr(text), "names such as video.publish, separated by commas")
+    return ",".join(scopes)
+
+
+def _handle(conn_id: str, text: str) -> str:
+    """Return a username without the "@" and the address that people write around it."""
+    if not text:
+        return ""
+    found = _HANDLE.fullmatch(text)
+    if found is None:
+        raise _malformed(conn_id, "username", repr(text), "the account's handle, such as mia")
+    return found["of_page"] or found["alone"]
 
 
 def _text(conn_id: str, name: str, value: object) -> str:
     if name == "scope" and isinstance(value, list) and all(isinstance(scope, str) for scope in value):
-        return ",".join(scope.strip() for scope in value)
+        return ",".join(filter(None, map(trimmed, value)))
     if value is None or isinstance(value, str):
-        return (value or "").strip()
+        return trimmed(value)
     wanted = "a text, or a list of texts" if name == "scope" else "a text"
     raise _malformed(conn_id, name, _json_type(value), wanted)
 

@@ -18,6 +18,7 @@ from tiktok_provider.database.tables import NonceRecord
 from tiktok_provider.database.threads import in_lookup_thread, in_thread
 from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.security.masking import mask
+from tiktok_provider.store.connection import trimmed
 from tiktok_provider.store.errors import ConflictError
 from tiktok_provider.store.signing import (
     NONCE_LIFETIME,
@@ -131,7 +132,7 @@ def _client_secret(conn_id: str) -> str:
     connection = _find(conn_id)
     is_tiktok = connection is not None and connection.conn_type == "tiktok"
     # Stripped as by the reader of Connections: both sides must sign with the same secret.
-    secret = (connection.password or "").strip() if connection and is_tiktok else ""
+    secret = trimmed(connection.password) if connection and is_tiktok else ""
     if not secret:
         log.warning(
             "There is no connection %r of type 'tiktok' with a Client secret that this API server can read.",

@@ -191,7 +191,9 @@ def test_a_page_of_a_proxy_is_not_taken_for_tiktoks_answer(run: Run, creator: Cr
     ("named", "found"),
     [
         ("17", 17.0),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2020 07:28:00 GMT", 0.0),
+        ("Fri, 21 Oct 2095 07:28:00 GMT", 86_400.0),
+        ("tomorrow", None),
         ("2592000", 86_400.0),
         ("9" * 400, 86_400.0),
         ("-1", None),

@@ -482,6 +482,20 @@ def test_options_that_contradict_the_connection_that_is_there_are_refused(
     assert len(person.pages) == 1
 
 
+def test_what_a_copy_brings_along_at_the_ends_is_dropped_everywhere(
+    terminal: Terminal, person: Person, new: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIKTOK_CLIENT_SECRET", f"\ufeff{CLIENT_SECRET}\r\n")
+    copied = [new[0], new[1], *(f" {word}\n" if not word.startswith("--") else word for word in new[2:])]
+    assert terminal.run(*copied).code == 0
+    user = stored("tiktok_mia")
+    assert user is not None
+    assert [user.login, user.password, user.host] == [new[3], CLIENT_SECRET, new[5]]
+    assert user.extra_dejson["authorize_url"] == new[7]
+    assert terminal.run(*copied).code == 0, "the same words contradict nothing"
+    assert len(person.pages) == 2
+
+
 def test_a_connection_of_the_environment_is_connected_without_being_copied(
     terminal: Terminal,
     person: Person,

@@ -21,7 +21,7 @@ def publish(**media: str) -> TikTokPublishVideoOperator:
         privacy_level="PUBLIC_TO_EVERYONE",
         deferrable=False,
         post_key="sku-42",
-        **media,  # type: ignore[arg-type]
+        **media,
     )
 
 

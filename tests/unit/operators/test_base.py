@@ -1,9 +1,10 @@
 """What all publishing operators share, with a kind of post that is not the package's own."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 
 from tests.unit.conftest import CONN_ID, Creator, Task
@@ -72,19 +73,19 @@ def test_every_wrong_parameter_of_a_mapped_task_is_in_one_error_and_nothing_is_s
     creator: Creator, task: Task, clip: Path
 ) -> None:
     wrong: dict[str, Any] = {
-        "wait": "False",
+        "wait": "no",
         "deferrable": "False",
-        "wait_for_post_id": "True",
+        "wait_for_post_id": "1",
         "timeout": "90",
         "on_cap": "x",
         "on_changed_input": "y",
         "post_key": 42,
         "tiktok_conn_id": None,
-        "is_aigc": "False",
+        "is_aigc": "yes",
+        "cover_timestamp_ms": "1.5",
+        "privacy_level": "public",
     }
-    operator = TikTokPublishVideoOperator(
-        task_id="publish", video=clip, privacy_level="SELF_ONLY", _airflow_from_mapped=True, **wrong
-    )
+    operator = TikTokPublishVideoOperator(task_id="publish", video=clip, _airflow_from_mapped=True, **wrong)
     with pytest.raises(InvalidInputError) as refusal:
         operator.execute(task.context)
     fields = {violation.partition(" is ")[0] for violation in refusal.value.violations}
@@ -92,9 +93,64 @@ def test_every_wrong_parameter_of_a_mapped_task_is_in_one_error_and_nothing_is_s
     assert (creator.calls(), task.record) == ([], None)
 
 
-@pytest.mark.parametrize(("parameter", "value"), [("wait", "False"), ("on_cap", "x"), ("timeout", "90")])
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("wait", "False"),
+        ("on_cap", "x"),
+        ("timeout", "90"),
+        ("privacy_level", "public"),
+        ("allow_comment", "true"),
+        ("cover_timestamp_ms", "5"),
+        ("post_key", "None"),
+        ("tiktok_conn_id", ""),
+    ],
+)
 def test_a_wrong_literal_is_refused_while_the_dag_is_parsed(clip: Path, parameter: str, value: Any) -> None:
     with pytest.raises(InvalidInputError, match=f"{parameter} is '{value}'"):
         TikTokPublishVideoOperator(
-            task_id="publish", video=clip, privacy_level="SELF_ONLY", **{parameter: value}
+            task_id="publish", video=clip, **{"privacy_level": "SELF_ONLY", parameter: value}
         )
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_trigger_form_fills_in_every_switch_and_number(
+    creator: Creator, task: Task, clip: Path, native: bool
+) -> None:
+    form = {
+        "privacy": "PUBLIC_TO_EVERYONE",
+        "comment": True,
+        "duet": False,
+        "cover": 500,
+        "cap": "fail",
+        "post_id": True,
+    }
+    with DAG("form", render_template_as_native_obj=native):
+        operator = TikTokPublishVideoOperator(
+            task_id="publish",
+            video=clip,
+            privacy_level="{{ params.privacy }}",
+            allow_comment="{{ params.comment }}",
+            allow_duet="{{ params.duet }}",
+            allow_stitch="{{ params.comment | string | upper }}",
+            brand_organic="{{ params.duet | string | lower }}",
+            cover_timestamp_ms="{{ params.cover }}",
+            on_cap="{{ params.cap }}",
+            wait="{{ params.comment }}",
+            wait_for_post_id="{{ params.post_id }}",
+            deferrable=False,
+        )
+    operator.render_template_fields(cast(Any, {"params": form}))
+    result = operator.execute(task.context)
+    [post] = creator.sandbox.feed()
+    assert [post[f"disable_{name}"] for name in ("comment", "duet", "stitch")] == [False, True, False]
+    assert (post["brand_organic_toggle"], post["video_cover_timestamp_ms"]) == (False, 500)
+    assert result["post_ids"], "it has waited for the id"
+
+
+def test_a_text_that_says_false_is_false(creator: Creator, task: Task, clip: Path) -> None:
+    creator.sandbox.set_switches(processing_seconds=600)
+    operator = TikTokPublishVideoOperator(
+        task_id="publish", video=clip, privacy_level="SELF_ONLY", wait="False", _airflow_from_mapped=True
+    )
+    assert operator.execute(task.context)["status"] == "PROCESSING_UPLOAD", "it did not wait"

@@ -3,16 +3,17 @@
 import hashlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, ObjectStoragePath
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.serialization.serialized_objects import DagSerialization
 
 from tests.unit.conftest import CONN_ID, Creator, Task
 from tiktok_provider.exceptions import (
@@ -84,6 +85,44 @@ def test_a_video_in_several_chunks_is_the_file_to_the_byte(
     publish(large_clip).execute(task.context)
     assert [post["sha256"] for post in creator.sandbox.feed()] == [sha256(large_clip)]
     assert len(creator.calls("/upload")) == 2
+
+
+def rendered(video: Any, **options: Any) -> TikTokPublishVideoOperator:
+    """Return an operator whose templates Airflow has rendered."""
+    with DAG("templates", **options):
+        operator = publish(video)
+    operator.render_template_fields(cast(Any, {"day": "clip", "none": None}))
+    return operator
+
+
+@pytest.mark.parametrize(
+    "wrap", [str, Path, ObjectStoragePath, lambda path: ObjectStoragePath(f"file://{path}")]
+)
+@pytest.mark.parametrize("native", [False, True])
+def test_every_kind_of_path_is_rendered_and_published(
+    creator: Creator, task: Task, clip: Path, wrap: Callable[[str], Any], native: bool
+) -> None:
+    assert clip.stem == "clip"
+    operator = rendered(wrap(str(clip.with_stem("{{ day }}"))), render_template_as_native_obj=native)
+    operator.execute(task.context)
+    [post] = creator.sandbox.feed()
+    assert post["sha256"] == sha256(clip)
+
+
+def test_a_path_of_another_task_or_of_a_mapped_list_is_published(
+    creator: Creator, task: Task, clip: Path
+) -> None:
+    operator = publish("{{ day }}", _airflow_from_mapped=True)
+    operator.video = ObjectStoragePath(f"file://{clip}")
+    operator.execute(task.context)
+    assert [post["sha256"] for post in creator.sandbox.feed()] == [sha256(clip)]
+
+
+def test_a_dag_with_an_object_storage_path_can_be_serialized() -> None:
+    with DAG("paths") as dag:
+        publish(ObjectStoragePath("s3://aws@bucket/{{ ds }}.mp4"))
+    [serialized] = DagSerialization.to_dict(dag)["dag"]["tasks"]
+    assert serialized["__var"]["video"]["path"] == "s3://aws@bucket/{{ ds }}.mp4"
 
 
 def test_everything_is_off_unless_it_is_asked_for(creator: Creator, task: Task, clip: Path) -> None:
@@ -169,11 +208,11 @@ def test_bad_parameters_are_named_before_anything_is_sent(
 def test_all_local_findings_come_in_one_error(creator: Creator, task: Task, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "bad.mp4", seconds=1, width=320, height=240, fps=10, codec="mpeg4")
     with pytest.raises(InvalidInputError) as refusal:
-        publish(clip, title="x" * 2201, privacy_level="").execute(task.context)
+        publish(clip, title="x" * 2201, privacy_level="SELF_ONLY", brand_content=True).execute(task.context)
     fields = [re.split(r" is ", violation)[0] for violation in refusal.value.violations]
     assert fields == [
-        "privacy_level",
         "title",
+        "privacy_level",
         "video codec",
         "video width",
         "video height",

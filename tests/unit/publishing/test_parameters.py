@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
 import pytest
@@ -15,16 +16,24 @@ from tiktok_provider.publishing.parameters import TypedParameters
 from tiktok_provider.sensors.post_status import TikTokPostStatusSensor
 
 
+class Level(StrEnum):
+    HIGH = "high"
+    LOW = "low"
+
+
 class Typed(TypedParameters, BaseOperator):
     """An operator with a parameter of each sort."""
 
-    template_fields = ("title",)
+    template_fields = ("title", "switch", "number", "level")
     parameter_types: ClassVar[Mapping[str, Any]] = {
         "title": str | None,
         "wait": bool,
         "cover": int | None,
         "timeout": timedelta | int | float,
         "on_cap": Literal["wait", "fail"],
+        "switch": bool,
+        "number": int | None,
+        "level": Level,
     }
 
     def __init__(
@@ -35,6 +44,9 @@ class Typed(TypedParameters, BaseOperator):
         cover: Any = None,
         timeout: Any = 1.5,
         on_cap: Any = "wait",
+        switch: Any = False,
+        number: Any = None,
+        level: Any = "high",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -43,6 +55,9 @@ class Typed(TypedParameters, BaseOperator):
         self.cover = cover
         self.timeout = timeout
         self.on_cap = on_cap
+        self.switch = switch
+        self.number = number
+        self.level = level
         self.check_literals()
 
 
@@ -57,6 +72,17 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"cover": True}, "cover is True, it must be of type int or None"),
     ({"cover": 1.5}, "cover is 1.5, it must be of type int or None"),
     ({"timeout": "90"}, "timeout is '90', it must be of type timedelta or int or float"),
+    ({"timeout": "1:00:00"}, "timeout is '1:00:00', it must be of type timedelta or int or float"),
+    ({"timeout": -1}, "timeout is -1, allowed: 0 seconds to 366 days"),
+    ({"timeout": timedelta(seconds=-1)}, "timeout is -1 day, 23:59:59, allowed: 0 seconds to 366 days"),
+    ({"timeout": float("nan")}, "timeout is nan, allowed: 0 seconds to 366 days"),
+    ({"timeout": float("inf")}, "timeout is inf, allowed: 0 seconds to 366 days"),
+    ({"timeout": 10**400}, f"timeout is 1{'0' * 39}..., allowed: 0 seconds to 366 days"),
+    ({"timeout": timedelta.max}, f"timeout is {timedelta.max}, allowed: 0 seconds to 366 days"),
+    ({"switch": "False"}, "switch is 'False', it must be of type bool"),
+    ({"number": "5"}, "number is '5', it must be of type int or None"),
+    ({"level": "medium"}, "level is 'medium', allowed: high, low"),
+    ({"level": 7}, "level is 7, allowed: high, low"),
     ({"on_cap": "never"}, "on_cap is 'never', allowed: wait, fail"),
     ({"on_cap": ["wait"]}, "on_cap is of type list, allowed: wait, fail"),
     ({"title": 7}, "title is 7, it must be of type str or None"),
@@ -78,7 +104,8 @@ def test_mapped_values_are_refused_at_execute_all_in_one_error() -> None:
     with pytest.raises(InvalidInputError) as refusal:
         operator.check_parameters()
     fields = [violation.partition(" is ")[0] for violation in refusal.value.violations]
-    assert fields == ["title", "wait", "cover", "timeout", "on_cap"]
+    assert fields == ["title", "wait", "cover", "timeout", "on_cap", "level"]
+    assert (operator.switch, operator.number) == (False, 5), "these are templated"
 
 
 @pytest.mark.parametrize(
@@ -118,3 +145,117 @@ def test_every_operator_and_the_sensor_declare_all_their_own_parameters(
     assert set(operator.parameter_types) <= set(vars(made))
     with pytest.raises(InvalidInputError, match="tiktok_conn_id is 7, it must be of type str"):
         operator(task_id="t", tiktok_conn_id=7, **parameters)
+
+
+# What Jinja, pandas, NumPy and JSON leave for a missing value, and what people make of it on the way.
+LEFT_FOR_NOTHING = [
+    "None",
+    "none",
+    "NONE",
+    "nan",
+    "NaN",
+    "NaT",
+    "null",
+    "Null",
+    "<NA>",
+    "<na>",
+    " None ",
+    "\tnan\n",
+]
+TEXTS: list[tuple[Any, str]] = [
+    (TikTokPublishVideoOperator, "video"),
+    (TikTokPublishVideoOperator, "video_url"),
+    (TikTokPublishVideoOperator, "privacy_level"),
+    (TikTokPublishVideoOperator, "title"),
+    (TikTokPublishVideoOperator, "post_key"),
+    (TikTokPublishVideoOperator, "tiktok_conn_id"),
+    (TikTokCreatorInfoOperator, "tiktok_conn_id"),
+    (TikTokDoctorOperator, "tiktok_conn_id"),
+    (TikTokPostStatusSensor, "publish_id"),
+    (TikTokPostStatusSensor, "tiktok_conn_id"),
+]
+NEEDED: dict[Any, dict[str, Any]] = {
+    TikTokPublishVideoOperator: {"privacy_level": "SELF_ONLY", "video": "a.mp4"},
+    TikTokPostStatusSensor: {"publish_id": "p.1"},
+}
+
+
+def rendered(operator: Any, field: str, text: Any) -> Any:
+    """Return a task whose template has left this text."""
+    parameters = {**NEEDED.get(operator, {}), field: text}
+    if field == "video_url":
+        del parameters["video"]
+    return operator(task_id="t", _airflow_from_mapped=True, **parameters)
+
+
+@pytest.mark.parametrize("text", LEFT_FOR_NOTHING)
+@pytest.mark.parametrize(("operator", "field"), TEXTS)
+def test_a_text_that_a_template_left_for_nothing_is_refused(operator: Any, field: str, text: str) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        rendered(operator, field, text).check_parameters()
+    assert refusal.value.violations == (f"{field} is {text!r}: a template or a data frame left no value",)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+@pytest.mark.parametrize(("operator", "field"), TEXTS)
+def test_only_a_title_may_be_empty(operator: Any, field: str, text: str) -> None:
+    task = rendered(operator, field, text)
+    if field == "title":
+        task.check_parameters()
+    else:
+        with pytest.raises(InvalidInputError, match=f"{field} is .* left no value"):
+            task.check_parameters()
+
+
+@pytest.mark.parametrize("text", ["None of us", "nano", "Nate", "nullify", "NA", "-", "0"])
+def test_a_text_that_only_resembles_nothing_is_a_text(text: str) -> None:
+    rendered(TikTokPublishVideoOperator, "title", text).check_parameters()
+
+
+@pytest.mark.parametrize("operator", dict.fromkeys(operator for operator, _ in TEXTS))
+def test_every_text_of_every_operator_is_tried_here(operator: Any) -> None:
+    texts = {name for name, kind in operator.parameter_types.items() if kind is str or kind == str | None}
+    assert texts - {field for tried, field in TEXTS if tried is operator} == set()
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("switch", "True", True),
+        ("switch", "true", True),
+        ("switch", " FALSE\n", False),
+        ("number", "0", 0),
+        ("number", " 1500 ", 1500),
+        ("number", "-5", -5),
+        ("level", "low", "low"),
+    ],
+)
+def test_what_a_template_left_is_read_as_what_it_says(field: str, text: str, value: object) -> None:
+    operator = mapped(**{field: text})
+    operator.check_parameters()
+    assert getattr(operator, field) == value
+    assert type(getattr(operator, field)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        *(("switch", text) for text in ("1", "0", "yes", "no", "on", "t", "truee", "None", "", "[True]")),
+        *(("number", text) for text in ("1.0", "1e3", "0x10", "1_000", "+5", "\u0665", "9" * 19, "True", "")),
+    ],
+)
+def test_any_other_text_is_refused_and_never_guessed(field: str, text: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"^Nothing was sent to TikTok: {field} is "):
+        mapped(**{field: text}).check_parameters()
+
+
+@pytest.mark.parametrize("template", ["{{ params.x }}", "{% if x %}true{% endif %}", "{# nothing #}true"])
+def test_a_template_is_left_until_it_is_rendered(template: str) -> None:
+    Typed(task_id="t", switch=template, number=template, level=template)
+
+
+@pytest.mark.parametrize("field", ["soft_fail", "never_fail", "silent_fail", "exponential_backoff"])
+def test_the_sensors_own_switches_of_airflow_are_checked_too(field: str) -> None:
+    wrong: dict[str, Any] = {field: "False"}
+    with pytest.raises(InvalidInputError, match=f"{field} is 'False', it must be of type bool"):
+        TikTokPostStatusSensor(task_id="t", publish_id="p.1", **wrong)

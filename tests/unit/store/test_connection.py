@@ -54,7 +54,10 @@ def test_all_fields_are_read() -> None:
     assert (account.initial_tokens.refresh_token, account.initial_tokens.open_id) == ("rft.1", "o1")
 
 
-@pytest.mark.parametrize("copied", ["fake-secret\n", "\tfake-secret ", " fake-secret\r\n"])
+@pytest.mark.parametrize(
+    "copied",
+    ["fake-secret\n", "\tfake-secret ", " fake-secret\r\n", "\ufefffake-secret", "fake-secret\u200b\u00a0"],
+)
 def test_what_a_copy_brings_along_at_the_ends_of_key_and_secret_is_dropped(copied: str) -> None:
     account = read(login=copied, password=copied)
     assert (account.client_key, account.client_secret) == ("fake-secret", "fake-secret")
@@ -115,10 +118,72 @@ def test_a_field_of_another_json_type_is_refused_by_name_and_without_its_value(
     assert "act.secret" not in refused
 
 
-def test_scopes_may_be_a_list() -> None:
-    account = read(extra={"refresh_token": "rft.1", "scope": ["video.publish", " video.list "]})
+@pytest.mark.parametrize(
+    "scope",
+    [
+        ["video.publish", " video.list "],
+        ["video.publish", "", "video.list"],
+        ["video.publish,video.list"],
+        "video.publish,video.list",
+        " video.publish, video.list\n",
+        "video.publish video.list",
+    ],
+)
+def test_scopes_may_be_a_list_and_a_text_with_any_separator(scope: object) -> None:
+    account = read(extra={"refresh_token": "rft.1", "scope": scope})
     assert account.initial_tokens is not None
     assert account.initial_tokens.scope == "video.publish,video.list"
+
+
+@pytest.mark.parametrize("scope", ["['video.publish']", '["video.publish"]', "video;publish"])
+def test_a_text_that_holds_no_scopes_is_refused_by_name(scope: str) -> None:
+    said = refusal(extra={"refresh_token": "rft.1", "scope": scope})
+    assert said.startswith(
+        f"Connection 'mia': Granted scopes ('scope' in the extra) is {scope!r}, it must be"
+    )
+
+
+@pytest.mark.parametrize(
+    "username",
+    [
+        "mia.of_milan",
+        "@mia.of_milan",
+        " @mia.of_milan\n",
+        "@@mia.of_milan",
+        "https://www.tiktok.com/@mia.of_milan",
+        "https://www.tiktok.com/@mia.of_milan?lang=en#videos",
+        "www.tiktok.com/@mia.of_milan/",
+        "http://127.0.0.1:9080/@mia.of_milan/video/7301234567890123456",
+    ],
+)
+def test_a_username_is_read_without_what_people_write_around_it(username: str) -> None:
+    account = read(extra={"refresh_token": "rft.1", "username": username})
+    assert account.username == "mia.of_milan"
+    assert account.initial_tokens is not None
+    assert account.initial_tokens.username == "mia.of_milan"
+    assert account.page_url(f"/@{account.username}") == "https://www.tiktok.com/@mia.of_milan"
+
+
+@pytest.mark.parametrize(
+    "username", ["@", "mia of milan", "https://www.tiktok.com", "a/b", "https://x.com/@"]
+)
+def test_a_username_that_is_no_handle_is_refused_by_name(username: str) -> None:
+    said = refusal(extra={"username": username})
+    assert said.startswith(
+        f"Connection 'mia': Username ('username' in the extra) is {username!r}, it must be"
+    )
+
+
+@pytest.mark.parametrize("field", ["login", "password"])
+@pytest.mark.parametrize("value", ["two words", "two\nlines", "a\x00b", "a\u200bb"])
+def test_a_key_or_a_secret_with_a_break_inside_is_refused_without_its_value(field: str, value: str) -> None:
+    said = refusal(**{field: value})
+    assert "has a blank, a line break or a control character inside" in said
+    assert value not in said
+
+
+def test_an_extra_that_is_nested_without_end_is_no_json() -> None:
+    assert refusal(extra="[" * 100_000).startswith("Connection 'mia': the extra is not JSON")
 
 
 @pytest.mark.parametrize("extra", [None, "", "  ", {}, {"access_token": None, "scope": None}], ids=str)

@@ -18,6 +18,8 @@ MIN_FPS, MAX_FPS = 23, 60
 # Averages over a file's timestamps miss the nominal rate by a little, e.g. 60.02.
 FPS_TOLERANCE = 0.1
 MAX_DURATION_SECONDS = 600
+# The last frame of sound or picture ends up to a few hundredths of a second after the time at which a video was cut.
+DURATION_TOLERANCE = 0.1
 MAX_SIZE_BYTES = 4_000_000_000
 
 
@@ -92,14 +94,21 @@ def _check_fps(fps: float | None) -> Violation | None:
         return None
     advice = "convert it, e.g. ffmpeg -i in.mp4 -r 30 out.mp4"
     violation = Violation("video frame rate", f"{fps:.6g} fps", f"{MIN_FPS} to {MAX_FPS} fps", advice)
-    if MIN_FPS - FPS_TOLERANCE <= fps <= MAX_FPS + FPS_TOLERANCE:
+    tolerated = MIN_FPS - FPS_TOLERANCE <= fps <= MAX_FPS + FPS_TOLERANCE
+    return None if _tolerated(violation, tolerated) else violation
+
+
+def _tolerated(violation: Violation, is_rounding: bool) -> bool:
+    """Warn of what may come of rounding alone: TikTok may accept it, and nobody could mend it."""
+    if is_rounding:
         log.warning("Strict checkers refuse this video, TikTok may not: %s", violation)
-        return None
-    return violation
+    return is_rounding
 
 
 def check_duration(seconds: float | None, creator_limit: float | None = None) -> Violation | None:
-    """Compare a duration with TikTok's limits; one that is not known only gets a warning.
+    """Compare a duration with TikTok's limits.
+
+    One that is not known, or longer by less than ``DURATION_TOLERANCE``, only gets a warning.
 
     :param creator_limit: the creator's own, from creator_info; the API's 600 seconds always apply.
     """
@@ -111,9 +120,10 @@ def check_duration(seconds: float | None, creator_limit: float | None = None) ->
         return None
     whose = "this creator's limit" if limit < MAX_DURATION_SECONDS else "the API's limit"
     advice = f"cut it, e.g. ffmpeg -i in.mp4 -t {limit:g} out.mp4"
-    return Violation(
+    violation = Violation(
         "video duration", f"{seconds:.10g} seconds", f"at most {limit:g} seconds ({whose})", advice
     )
+    return None if _tolerated(violation, seconds - limit <= DURATION_TOLERANCE) else violation
 
 
 def _check_size(size: int) -> Violation | None:

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from tiktok_provider.api.accounts import CreatorInfo
 from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.publishing.media.medium import T, Transfers
+from tiktok_provider.publishing.media.probe import NotProbedError, probe
 from tiktok_provider.publishing.media.video_checks import CONTENT_TYPES, VideoFacts, check, check_duration
 from tiktok_provider.publishing.media.violations import Violation
 from tiktok_provider.store.posts import Source
@@ -47,14 +48,16 @@ class VideoFile:
     secrets: Sequence[str] = ()
 
     def __init__(self, location: "str | os.PathLike[str] | ObjectStoragePath") -> None:
-        text = os.fspath(location) if isinstance(location, os.PathLike) else str(location)
+        text = os.fsdecode(location) if isinstance(location, os.PathLike) else str(location)
         if not text.strip():
             raise InvalidInputError(["video location is empty: give a path or an object-storage URL"])
+        # It may have options of its storage beside its URL.
+        self._given = None if isinstance(location, str | os.PathLike) else location
         url = _URL.fullmatch(text)
         self._url = text if url and url["scheme"].lower() not in ("file", "local") else None
         local = unquote(url["rest"].removeprefix("localhost")) if url else text
         self._path = Path(os.path.expanduser(local)).absolute()
-        if self._url and ":" in urlsplit(self._url).netloc.rpartition("@")[0]:
+        if self._url and ":" in _parts(self._url)[1].rpartition("@")[0]:
             raise self.error("carries a password: name an Airflow connection before the @")
 
     def __repr__(self) -> str:
@@ -65,8 +68,11 @@ class VideoFile:
         """Where the video lies, safe to print: without connection, credentials and query."""
         if self._url is None:
             return str(self._path)
-        parts = urlsplit(self._url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        scheme, authority, path = _parts(self._url)
+        if scheme in ("http", "https"):
+            # Its query may be a signature. In object storage "?" and "#" are letters of a key like all others.
+            path = re.split("[?#]", path, maxsplit=1)[0]
+        return f"{scheme}://{authority.rpartition('@')[2]}{path}"
 
     @cached_property
     def size(self) -> int:
@@ -218,7 +224,7 @@ class VideoFile:
         from airflow.sdk import ObjectStoragePath
 
         try:
-            path = ObjectStoragePath(cast(str, self._url))
+            path = self._given or ObjectStoragePath(cast(str, self._url))
             _ = path.fs
         except ValueError as error:
             raise self.error(f"cannot be opened: {error}; install the provider that brings it") from error
@@ -244,6 +250,13 @@ class VideoFile:
 _FOREIGN_BRANDS = ("3g", "hei", "hev", "mif1", "msf1", "avi", "jp", "mj", "f4")
 # QuickTime files from before the ftyp box begin with one of these.
 _OLD_QUICKTIME_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """Return scheme, authority and path of a URL; object storage knows neither query nor fragment."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return scheme.lower(), authority, slash + path
 
 
 def _version(status: Any) -> tuple[object, object, str]:
@@ -272,35 +285,20 @@ def _container_of(head: bytes) -> str | None:
     return brand if brand.startswith(_FOREIGN_BRANDS) else "mp4"
 
 
-class _Nameless:
-    """A file without a name: FFmpeg would otherwise believe a suffix, and play ``notes.txt`` as a video."""
-
-    def __init__(self, source: BinaryIO) -> None:
-        self.read, self.seek, self.tell = source.read, source.seek, source.tell
-
-
 def _probe(video: VideoFile) -> VideoFacts:
-    import av
-
     size = video.size
-    # Playlists name other files to open: with no protocol allowed, none of them is.
-    options = {"protocol_whitelist": "none"}
-    with video.explained(), video.open(LOOK_AROUND_BYTES) as source:
-        try:
-            with av.open(_Nameless(source), "r", options=options, metadata_errors="replace") as opened:
-                stream = opened.streams.best("video")
-                # Where FFmpeg has no decoder, PyAV has no codec context, whatever its types say.
-                if not isinstance(stream, av.VideoStream) or not getattr(stream, "codec_context", None):
-                    raise video.error("has no readable video track")
-                rate = stream.average_rate or stream.guessed_rate
-                return VideoFacts(
-                    container=video.container or opened.format.name,
-                    codec=stream.codec.canonical_name,
-                    width=stream.width,
-                    height=stream.height,
-                    fps=float(rate) if rate else None,
-                    duration_seconds=opened.duration / av.time_base if opened.duration else None,
-                    size_bytes=size,
-                )
-        except av.FFmpegError as error:
-            raise video.error(f"is not a video, or is damaged: {error.strerror}") from error
+    try:
+        with video.explained(), video.open(LOOK_AROUND_BYTES) as source:
+            found = probe(source, size)
+    except NotProbedError as error:
+        raise video.error(str(error)) from error
+    container = video.container or found["format"]
+    return VideoFacts(
+        container=container,
+        codec=found["codec"],
+        width=found["width"],
+        height=found["height"],
+        fps=found["fps"],
+        duration_seconds=found["duration_seconds"],
+        size_bytes=size,
+    )

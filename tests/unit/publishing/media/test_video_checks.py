@@ -35,7 +35,7 @@ FOUR_GB = 4_000_000_000
         ({"height": 4097}, "video height"),
         ({"fps": 22.89}, "video frame rate"),
         ({"fps": 60.11}, "video frame rate"),
-        ({"duration_seconds": 600.001}, "video duration"),
+        ({"duration_seconds": 600.11}, "video duration"),
         ({"size_bytes": FOUR_GB + 1}, "video size"),
     ],
 )
@@ -72,6 +72,8 @@ def test_a_value_at_its_limit_passes_without_a_word(
         ({"fps": 22.98}, "22.98 fps"),
         ({"fps": None}, "frame rate"),
         ({"fps": 0.0}, "frame rate"),
+        ({"duration_seconds": 600.02}, "600.02 seconds"),
+        ({"duration_seconds": 600.09}, "600.09 seconds"),
         ({"duration_seconds": None}, "duration"),
         ({"duration_seconds": 0.0}, "duration"),
     ],
@@ -88,9 +90,10 @@ def test_what_only_tiktok_can_decide_is_a_warning(
     ("seconds", "creator_limit", "whose"),
     [
         (180.0, 180, None),
-        (180.01, 180, "at most 180 seconds (this creator's limit)"),
-        (600.01, None, "at most 600 seconds (the API's limit)"),
-        (600.01, 3600, "at most 600 seconds (the API's limit)"),
+        (180.02, 180, None),
+        (180.11, 180, "at most 180 seconds (this creator's limit)"),
+        (600.11, None, "at most 600 seconds (the API's limit)"),
+        (600.11, 3600, "at most 600 seconds (the API's limit)"),
     ],
 )
 def test_the_shorter_of_both_limits_of_duration_applies(

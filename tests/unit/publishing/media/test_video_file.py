@@ -372,6 +372,9 @@ def test_relative_paths_and_the_home_directory_are_expanded(
     [
         ("s3://media@bucket/a/b.mp4", "s3://bucket/a/b.mp4"),
         ("s3://bucket/a@b.mp4", "s3://bucket/a@b.mp4"),
+        ("s3://media@bucket/take #2.mp4", "s3://bucket/take #2.mp4"),
+        ("gs://bucket/why?/a#b@c.mp4", "gs://bucket/why?/a#b@c.mp4"),
+        ("S3://bucket[1/a.mp4", "s3://bucket[1/a.mp4"),
         ("https://cdn.example/a.mp4?signature=fake#t=1", "https://cdn.example/a.mp4"),
         ("gs://media@bucket:99/a.mp4", "gs://bucket:99/a.mp4"),
     ],
@@ -408,7 +411,7 @@ def test_object_storage_that_airflow_does_not_know_is_an_error() -> None:
         ("empty.mp4", "is empty"),
         ("notes.txt", "is not a video, or is damaged"),
         ("damaged.mp4", "is not a video, or is damaged"),
-        ("cut.mp4", "has no readable video track"),
+        ("cut.mp4", "is cut off"),
         ("sound.mp4", "has no readable video track"),
     ],
 )
@@ -476,3 +479,39 @@ def test_a_fault_in_the_middle_of_probing_is_not_the_videos_fault(
     monkeypatch.setattr(RangedFile, "_fetch_range", broken)
     with pytest.raises(ConnectionError, match="reset in the middle"):
         _ = video.facts
+
+
+@pytest.mark.usefixtures("storage")
+def test_a_key_with_every_odd_letter_is_opened_and_shown_whole(tmp_path: pathlib.Path) -> None:
+    clip(tmp_path / "take #2?.mp4")
+    video = VideoFile("s3://media@bucket/take #2?.mp4")
+    assert check(video.facts) == []
+    assert video.location == "s3://bucket/take #2?.mp4"
+    said = message(lambda: VideoFile("s3://media@bucket/take #3?.mp4").facts)
+    assert "s3://bucket/take #3?.mp4 does not exist" in said
+
+
+@pytest.mark.usefixtures("storage")
+def test_an_object_storage_path_keeps_the_options_of_its_storage() -> None:
+    path = ObjectStoragePath("s3://media@bucket/a.mp4", anon=True)
+    assert VideoFile(path)._remote.storage_options == {"anon": True}
+
+
+class AnyPath:
+    """A path-like value that is no ``pathlib.Path``."""
+
+    def __init__(self, path: Any) -> None:
+        self.path = path
+
+    def __fspath__(self) -> Any:
+        return self.path
+
+
+@pytest.mark.parametrize(
+    "wrap", [str, pathlib.Path, AnyPath, lambda path: AnyPath(os.fsencode(path)), ObjectStoragePath]
+)
+def test_a_local_file_is_found_by_any_kind_of_path(
+    tmp_path: pathlib.Path, wrap: Callable[[str], Any]
+) -> None:
+    path = clip(tmp_path / "a b.mp4")
+    assert VideoFile(wrap(str(path))).location == str(path)
