@@ -26,6 +26,7 @@ _BOOLEANS = {"true": True, "false": False}
 _TEMPLATE = re.compile(r"\{[{%#]")
 _LONGEST_SHOWN = 40
 LONGEST_WAIT = timedelta(days=366)
+_LONGEST_SECONDS = LONGEST_WAIT.total_seconds()
 
 
 class TypedParameters:
@@ -77,7 +78,7 @@ class TypedParameters:
         kinds = _alternatives(declared)
         if not any(_fits(value, kind) for kind in kinds):
             return f"{name} is {_shown(value)}, {_allowed(kinds)}"
-        if timedelta in kinds and not 0 <= _seconds(value) <= LONGEST_WAIT.total_seconds():
+        if timedelta in kinds and value is not None and not 0 <= _seconds(value) <= _LONGEST_SECONDS:
             return f"{name} is {_shown(value)}, allowed: 0 seconds to {LONGEST_WAIT.days} days"
         return None
 
