@@ -43,10 +43,9 @@ class TestOnServers:
     """Two API servers on one PostgreSQL."""
 
     def test_a_transaction_brings_the_time_of_the_database(
-        self,
-        database: str,
-        monkeypatch: pytest.MonkeyPatch,
+        self, database: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        assert database
         another_machine(monkeypatch)
         with transaction():
             assert abs(database_now() - utc_now()) < APART / 2
