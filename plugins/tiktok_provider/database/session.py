@@ -1,6 +1,7 @@
 """The store's tables in Airflow's metadata database: their migrations, and short transactions on them."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
+from tiktok_provider.database import clock
 from tiktok_provider.database.tables import Base
-from tiktok_provider.store.errors import ConflictError, StoreBusyError, tables_missing
+from tiktok_provider.store.errors import ConflictError, StoreBusyError, StoreLockedError, tables_missing
 
 T = TypeVar("T")
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+# What SQLite, PostgreSQL and MySQL say of a disk that is full, and of rows that another transaction has locked.
+_FULL = re.compile(r"disk is full|No space left|DiskFull|table .* is full", re.IGNORECASE)
+_SQLITE_LOCKED = re.compile(r"database (table )?is locked", re.IGNORECASE)
+_LOCKED = re.compile(r"lock timeout|statement timeout|deadlock|Lock wait timeout", re.IGNORECASE)
 # A change fails only when another one succeeds, and leases make simultaneous changes rare.
 _MAX_TRIES = 10
 
@@ -57,12 +63,17 @@ _MANAGER: type[BaseDBManager] = TikTokDBManager
 def transaction() -> Iterator[Session]:
     """Open a transaction; it ends with the block. No network call may happen within.
 
+    It waits half a second at most for what another transaction has locked, on PostgreSQL; on SQLite and MySQL as
+    long as Airflow's configuration says.
+
     :raises StoreNotReadyError: the tables are missing or of another version.
     :raises ConflictError: another process changed or inserted the same row first.
-    :raises StoreBusyError: the database is locked or away.
+    :raises StoreLockedError: another transaction has locked for too long what this one needs.
+    :raises StoreBusyError: the database is locked, full or away.
     """
     try:
         with create_session(scoped=False) as session:
+            clock.begin(session)
             yield session
     except StaleDataError:
         raise ConflictError("Another process changed the account at the same time.") from None
@@ -104,9 +115,21 @@ def _translated(error: DBAPIError | PoolTimeoutError) -> Exception:
     if not _migrated():
         return tables_missing()
     if isinstance(error, OperationalError | PoolTimeoutError):
-        return StoreBusyError(f"Airflow's metadata database is locked or away ({type(error).__name__}).")
+        return _busy(error)
     error.hide_parameters = True
     return error
+
+
+def _busy(error: OperationalError | PoolTimeoutError) -> StoreBusyError:
+    said = str(error.orig) if isinstance(error, OperationalError) else ""
+    if _FULL.search(said):
+        return StoreBusyError("The disk of Airflow's metadata database is full.")
+    if _SQLITE_LOCKED.search(said):
+        # SQLite locks the whole database, whichever account it is about.
+        return StoreBusyError("Airflow's metadata database is locked.")
+    if _LOCKED.search(said):
+        return StoreLockedError("A row of Airflow's metadata database is locked by another transaction.")
+    return StoreBusyError(f"Airflow's metadata database is away ({type(error).__name__}).")
 
 
 def _migrated() -> bool:

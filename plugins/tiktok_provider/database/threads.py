@@ -1,4 +1,4 @@
-"""The threads in which the store blocks: one for its work on the database, two for lookups before it."""
+"""The threads in which the store blocks: two for its work on the database, two for lookups before it."""
 
 import asyncio
 import contextvars
@@ -13,6 +13,9 @@ T = TypeVar("T")
 # are short. And not from the event loop's own thread pool, which the heartbeats need.
 _POOL = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tiktok-store")
 
+# SQLite lets others read while a write waits for its lock, so questions do not queue behind that write.
+_READS = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tiktok-store-reads")
+
 # Connections of callers that have not authenticated yet are looked up apart: a slow secrets backend must not make the
 # store wait for strangers.
 _LOOKUPS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tiktok-lookup")
@@ -21,6 +24,11 @@ _LOOKUPS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tiktok-lookup")
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:
     """Run a blocking function without blocking the event loop; it sees the caller's context variables."""
     return await _run_in(_POOL, function, *arguments)
+
+
+async def in_read_thread(function: Callable[..., T], *arguments: object) -> T:
+    """Run what mostly only reads; see ``in_thread``."""
+    return await _run_in(_READS, function, *arguments)
 
 
 async def in_lookup_thread(function: Callable[..., T], *arguments: object) -> T:

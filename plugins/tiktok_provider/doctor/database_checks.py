@@ -9,11 +9,16 @@ from airflow.utils.db_manager import BaseDBManager
 from sqlalchemy import select
 
 from tiktok_provider.database.accounts.connections import undecryptable_conn_ids
+from tiktok_provider.database.clock import database_now
 from tiktok_provider.database.session import TikTokDBManager, transaction
 from tiktok_provider.database.tables import Base
 from tiktok_provider.doctor.checks import Check, CheckWarningError
 from tiktok_provider.exceptions import ConnectionSettingsError
+from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError, tables_missing
+
+# What is sent to TikTok bears no time; but a request to the store is refused if its time is too far off.
+MOST_SECONDS_APART = 5.0
 
 
 class TriggererDownError(ConnectionSettingsError):
@@ -76,6 +81,19 @@ def triggerer(_: None) -> str:
     return f"Alive on {', '.join(alive)}."
 
 
+def clocks(_: None) -> str:
+    """Does this machine's clock agree with the database's, by which leases and rate limits are judged?"""
+    with transaction():
+        ahead = (utc_now() - database_now()).total_seconds()
+    if abs(ahead) > MOST_SECONDS_APART:
+        raise CheckWarningError(
+            f"This machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's.\n"
+            "Let NTP set the clocks of all machines on which Airflow runs."
+        )
+    return "This machine's clock agrees with the database's."
+
+
+CLOCKS = Check("clocks", clocks, needs=("tables",))
 TABLES = Check("tables", tables)
 FERNET_KEY = Check("Fernet key", fernet_key)
 TRIGGERER = Check("triggerer", triggerer)

@@ -14,9 +14,9 @@ def examine_installation(conn_ids: Sequence[str], redirect_uri: str) -> list[Fin
     :param redirect_uri: as registered at TikTok.
     """
     # Its tables belong to the processes that have a database.
-    from tiktok_provider.doctor.database_checks import FERNET_KEY, TABLES, TRIGGERER
+    from tiktok_provider.doctor.database_checks import CLOCKS, FERNET_KEY, TABLES, TRIGGERER
 
-    findings = list(examine((PACKAGE, API_SERVER, TABLES, FERNET_KEY, ALLOWED_HOSTS), None))
+    findings = list(examine((PACKAGE, API_SERVER, TABLES, CLOCKS, FERNET_KEY, ALLOWED_HOSTS), None))
     platform = tuple(findings)
     for conn_id in conn_ids:
         with ExaminedAccount(conn_id, redirect_uri) as account:

@@ -14,6 +14,7 @@
     │   └── StoreUnreachableError   the API server does not answer
     ├── StoreNotReadyError          the tables are missing or of an older version
     └── StoreBusyError              the database is locked or away for a moment
+        ├── StoreLockedError        another transaction has locked what this one needs
         └── ConflictError           another process changed the same row first
 
 A sentence that several modules need is a function here.
@@ -87,6 +88,10 @@ class StoreBusyError(TikTokError):
 
     actor = Actor.PLATFORM
     retry = Retry.BACKOFF
+
+
+class StoreLockedError(StoreBusyError):
+    """Another transaction has locked, for too long, what this one needs. Nothing was changed."""
 
 
 class ConflictError(StoreBusyError):

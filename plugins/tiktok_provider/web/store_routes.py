@@ -14,6 +14,7 @@ from tiktok_provider.database.services import HANDLERS, Services
 from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.store.requests import ACCOUNTS, StoreRequest, adapter
 from tiktok_provider.store.serialization import encode, wrong_fields
+from tiktok_provider.web.locked_accounts import LockedAccounts
 from tiktok_provider.web.store_auth import Guard
 
 
@@ -21,20 +22,22 @@ def store_routes(services: Services) -> APIRouter:
     """Return the routes, all of which authenticate their callers."""
     # A connection id may contain slashes.
     router = APIRouter(prefix=f"{ACCOUNTS}/{{conn_id:path}}")
-    guard = Guard()
+    guard, locked = Guard(), LockedAccounts()
     for kind in HANDLERS:
-        router.post(f"/{kind.route}")(_endpoint(kind, services, guard))
+        router.post(f"/{kind.route}")(_endpoint(kind, services, guard, locked))
     return router
 
 
 def _endpoint(
-    kind: type[StoreRequest[Any]], services: Services, guard: Guard
+    kind: type[StoreRequest[Any]], services: Services, guard: Guard, locked: LockedAccounts
 ) -> Callable[[str, bytes], Awaitable[JSONResponse]]:
     # FastAPI would read a body before the request is authenticated, so it comes from the guard.
     authenticate = guard.authenticate_once if kind.writes else guard.authenticate
 
     async def respond(conn_id: str, body: Annotated[bytes, Depends(authenticate)]) -> JSONResponse:
-        answer = await services.answer(conn_id, _request(kind, body))
+        request = _request(kind, body)
+        with locked.watch(conn_id):
+            answer = await services.answer(conn_id, request)
         status, document = encode(answer, adapter(kind.answer))
         return JSONResponse(document, status)
 

@@ -17,9 +17,10 @@ from tiktok_provider.database.session import transaction
 from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.security.tls import tiktok_tls
 from tiktok_provider.store.address import tls_context
+from tiktok_provider.store.clock import utc_now
 
 IN_ORDER = [
-    *("package", "API server", "tables", "Fernet key", "allowed hosts"),
+    *("package", "API server", "tables", "clocks", "Fernet key", "allowed hosts"),
     *("connection", "redirect URI", "client secret", "same connection", "tokens", "consent's end", "scopes"),
     *("token works", "triggerer"),
 ]
@@ -56,8 +57,18 @@ def test_a_client_secret_copied_with_a_line_break_works_at_tiktok_and_in_the_sto
     assert (done.code, results(done, "ok")) == (0, IN_ORDER)
 
 
+def test_a_clock_that_differs_from_the_databases_is_a_warning(
+    healthy: Creator, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert healthy
+    ahead = utc_now() + timedelta(seconds=90)
+    monkeypatch.setattr("tiktok_provider.doctor.database_checks.utc_now", lambda: ahead)
+    [row] = [row for row in terminal.run("doctor").rows if row["check"] == "clocks"]
+    assert (row["result"], "s ahead of the database's" in row["detail"]) == ("warning", True)
+
+
 def test_without_an_account_all_known_ones_are_examined(healthy: Creator, terminal: Terminal) -> None:
-    assert [row["check"] for row in terminal.run("doctor").rows] == [*IN_ORDER[:5], "triggerer"]
+    assert [row["check"] for row in terminal.run("doctor").rows] == [*IN_ORDER[:6], "triggerer"]
     terminal.run("refresh", CONN_ID)
     assert {row["conn_id"] for row in terminal.run("doctor").rows} == {"", CONN_ID}
     assert healthy.open_id
@@ -137,10 +148,10 @@ def no_heartbeat(_: Creator, __: pytest.MonkeyPatch) -> None:
     [
         (no_api_server, ["API server"], ["same connection"], "store_url"),
         (no_plugin, ["API server"], ["same connection"], "airflow plugins"),
-        (bad_allowed_hosts, ["allowed hosts", "connection"], IN_ORDER[7:13], "https://host"),
-        (bad_fernet_key, ["Fernet key"], IN_ORDER[8:13], "no Fernet key"),
-        (no_fernet_key, ["Fernet key"], IN_ORDER[8:13], "Set one"),
-        (no_secret, ["connection"], IN_ORDER[7:13], "Client secret"),
+        (bad_allowed_hosts, ["allowed hosts", "connection"], IN_ORDER[8:14], "https://host"),
+        (bad_fernet_key, ["Fernet key"], IN_ORDER[9:14], "no Fernet key"),
+        (no_fernet_key, ["Fernet key"], IN_ORDER[9:14], "Set one"),
+        (no_secret, ["connection"], IN_ORDER[8:14], "Client secret"),
         (wrong_secret, ["client secret"], ["token works"], "invalid_client"),
         (no_tokens, ["tokens"], ["consent's end", "scopes", "token works"], "airflow tiktok connect"),
         (nothing_to_post_with, ["scopes"], ["token works"], "airflow tiktok connect"),

@@ -19,10 +19,17 @@ from tests.unit.database.posts.posting import CONTENT, KEY, intend, out, start, 
 from tests.unit.store.test_client import served
 from tiktok_provider.api.calls import Answer
 from tiktok_provider.database.in_process import InProcessStore
+from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.database.services import HANDLERS, Services
 from tiktok_provider.database.session import transaction
 from tiktok_provider.store.client import AsyncHttpStore, HttpStore, Store
-from tiktok_provider.store.errors import AccountChangedError, PostStateError, PostTakenError
+from tiktok_provider.store.errors import (
+    AccountChangedError,
+    PostStateError,
+    PostTakenError,
+    StoreBusyError,
+    StoreLockedError,
+)
 from tiktok_provider.store.posts import (
     Claimed,
     MarkFailed,
@@ -197,7 +204,11 @@ def test_a_post_key_that_cannot_be_stored_is_refused(address: str, key: str) -> 
 
 
 def test_only_looking_needs_no_nonce() -> None:
-    assert [kind.route for kind in HANDLERS if not kind.writes] == ["tokens/get", "posts/get"]
+    assert [kind.route for kind in HANDLERS if not kind.writes] == [
+        "tokens/get",
+        "posts/get",
+        "rate-limits/closures",
+    ]
 
 
 def test_no_route_ends_like_another_one() -> None:
@@ -224,3 +235,20 @@ def test_what_is_said_arrives_as_it_was_said(asked: StoreRequest[Any]) -> None:
     assert arrived == asked
     for name in (field.name for field in fields(arrived)):
         assert type(getattr(arrived, name)) is type(getattr(asked, name))
+
+
+def test_a_locked_account_is_asked_for_once_and_then_refused_without_the_database(
+    remote: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def locked(*arguments: object) -> Claimed:
+        asked.append(arguments)
+        raise StoreLockedError("The row is locked.")
+
+    monkeypatch.setattr(PostService, "claim", locked)
+    with pytest.raises(StoreBusyError):
+        remote.run(ClaimPost(KEY, wish()))
+    with pytest.raises(StoreBusyError, match="a moment ago"):
+        remote.run(GetPost(KEY))
+    assert len(asked) == 1

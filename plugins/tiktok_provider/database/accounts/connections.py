@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from tiktok_provider.api.hosts import origin_of
+from tiktok_provider.database.session import transaction
 from tiktok_provider.exceptions import ConnectionSettingsError, ConnectionUnreadableError
 from tiktok_provider.security.masking import TOKEN_MASKS, mask
 from tiktok_provider.store.connection import (
@@ -234,9 +235,15 @@ def _initial_tokens_in(connection: Connection, now: datetime) -> StoredTokens | 
 
 
 def _find(conn_id: str) -> Connection:
+    """Find a Connection wherever Airflow does.
+
+    :raises StoreBusyError: the database is away, of which Airflow says "not defined", too.
+    """
     try:
         return Connection.get_connection_from_secrets(conn_id)
     except AirflowNotFoundException:
+        with transaction() as session:
+            session.execute(select(1))
         raise connection_not_seen(conn_id) from None
 
 

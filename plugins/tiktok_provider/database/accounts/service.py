@@ -29,14 +29,14 @@ from tiktok_provider.database.accounts.connections import (
 from tiktok_provider.database.accounts.listing import disconnected_conn_ids, summaries
 from tiktok_provider.database.accounts.refresh_lease import SHORTEST_WAIT, Lease, TooLateError, in_time
 from tiktok_provider.database.accounts.token_endpoint import Caller, call_tiktok
+from tiktok_provider.database.clock import database_now
 from tiktok_provider.database.session import change, transaction
 from tiktok_provider.database.tables import NonceRecord
-from tiktok_provider.database.threads import in_thread
+from tiktok_provider.database.threads import in_read_thread, in_thread
 from tiktok_provider.exceptions import ConnectionUnreadableError, OAuthError, TikTokError, UnreachableError
 from tiktok_provider.security.encryption import Purpose, encrypt
 from tiktok_provider.security.masking import TOKEN_MASKS
 from tiktok_provider.security.redaction import redact
-from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.connection import Account
 from tiktok_provider.store.errors import StoreBusyError, StoreNotReadyError, not_connected
 from tiktok_provider.store.signing import NONCE_LIFETIME
@@ -70,7 +70,7 @@ class AccountService:
 
     Several of them, in several processes and event loops, can work on one database.
 
-    :param clock: tells the time, in UTC.
+    :param clock: returns the time, in UTC; by default the database's.
     :param call: runs a call at TikTok's token endpoint.
     :param sleep: waits, in seconds.
     """
@@ -78,7 +78,7 @@ class AccountService:
     def __init__(
         self,
         *,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] = database_now,
         call: Caller = call_tiktok,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -99,12 +99,9 @@ class AccountService:
         :raises StoreNotReadyError: the tables are missing.
         :raises StoreBusyError: the database is locked.
         """
-        account = await self._account(conn_id)
-        return _only_state(
-            await self._change(
-                self._with_token(account, lambda session: changes.look(session, account, self._clock()))
-            )
-        )
+        account = await in_read_thread(read_stored_account, conn_id, self._clock())
+        step = self._with_token(account, lambda session: changes.look(session, account, self._clock()))
+        return _only_state(await in_read_thread(change, step))
 
     async def refresh(self, conn_id: str, seen_generation: int) -> TokenState | Busy:
         """Get new tokens from TikTok, or return those that another caller got meanwhile.

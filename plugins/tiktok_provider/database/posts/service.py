@@ -8,13 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tiktok_provider.database.accounts.connections import read_stored_account
+from tiktok_provider.database.clock import database_now
 from tiktok_provider.database.posts import outcomes
 from tiktok_provider.database.posts import transitions as changes
 from tiktok_provider.database.posts.rows import FORGOTTEN, to_record
 from tiktok_provider.database.session import change
 from tiktok_provider.database.tables import PostRow
-from tiktok_provider.database.threads import in_thread
-from tiktok_provider.store.clock import utc_now
+from tiktok_provider.database.threads import in_read_thread, in_thread
 from tiktok_provider.store.posts import (
     Claimed,
     PostClaim,
@@ -36,10 +36,10 @@ class PostService:
     Several of them, in several processes and event loops, can work on one database. All methods raise
     ``StoreBusyError`` and ``StoreNotReadyError`` as ``AccountService`` does; nothing was changed then.
 
-    :param clock: tells the time, in UTC.
+    :param clock: returns the time, in UTC; by default the database's.
     """
 
-    def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, *, clock: Callable[[], datetime] = database_now) -> None:
         self._clock = clock
 
     async def claim(self, conn_id: str, post_key: str, wanted: PostClaim) -> Claimed:
@@ -57,7 +57,7 @@ class PostService:
 
     async def look(self, conn_id: str, post_key: str) -> PostRecord | None:
         """Return what is on record; None if nothing is."""
-        return await self._change(lambda session: changes.look(session, conn_id, post_key))
+        return await in_read_thread(change, lambda session: changes.look(session, conn_id, post_key))
 
     async def write(self, conn_id: str, post_key: str, generation: int, step: PostStep) -> PostRecord:
         """Write one step of the holder and renew the lease. Repeating it after a lost answer does no harm.
@@ -110,7 +110,7 @@ class PostService:
         if until is not None:
             rows = rows.where(PostRow.updated_at < until)
         rows = rows.order_by(PostRow.updated_at.desc(), PostRow.id.desc()).limit(limit)
-        return await self._change(lambda session: [to_record(row) for row in session.scalars(rows)])
+        return await in_read_thread(change, lambda session: [to_record(row) for row in session.scalars(rows)])
 
     async def resolve(
         self,

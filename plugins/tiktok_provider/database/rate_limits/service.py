@@ -7,10 +7,10 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from tiktok_provider.database.accounts.connections import is_defined
+from tiktok_provider.database.clock import database_now
 from tiktok_provider.database.rate_limits import transitions
 from tiktok_provider.database.session import change
-from tiktok_provider.database.threads import in_thread
-from tiktok_provider.store.clock import utc_now
+from tiktok_provider.database.threads import in_read_thread, in_thread
 from tiktok_provider.store.errors import unknown_account
 from tiktok_provider.store.rate_limits import Cap, Closure, Endpoint, Granted, Wait
 from tiktok_provider.store.requests import TakeCalls
@@ -24,10 +24,10 @@ class RateLimitService:
     Several of them, in several processes and event loops, can work on one database. All methods raise
     ``StoreBusyError`` and ``StoreNotReadyError`` as ``AccountService`` does; nothing was changed then.
 
-    :param clock: returns the time, in UTC.
+    :param clock: returns the time, in UTC; by default the database's.
     """
 
-    def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, *, clock: Callable[[], datetime] = database_now) -> None:
         self._clock = clock
 
     async def take(self, conn_id: str, wanted: TakeCalls) -> Granted | Wait:
@@ -64,7 +64,9 @@ class RateLimitService:
 
         :param conn_id: of one account only.
         """
-        return await self._change(lambda session: transitions.closures(session, conn_id, self._clock()))
+        return await in_read_thread(
+            change, lambda session: transitions.closures(session, conn_id, self._clock())
+        )
 
     async def reopen(self, conn_id: str, *, actor: str) -> tuple[Closure, ...]:
         """End all that closes an account, and return it; the audit log says who. TikTok may close it again.
