@@ -23,7 +23,9 @@ EXTRA_FIELDS: dict[str, dict[str, Any]] = {
     "access_expires_at": _field("Access token expires at", _TIME, "ISO 8601, UTC."),
     "refresh_expires_at": _field("Refresh token expires at", _TIME, "ISO 8601, UTC."),
     "open_id": _field("Open id", _TEXT, "TikTok's id of this account for this app."),
-    "scope": _field("Granted scopes", _TEXT, "Separated by commas, as TikTok gives them, or a JSON list."),
+    "scope": _field(
+        "Granted scopes", _TEXT, "Separated by commas, as TikTok gives them; in JSON a list will do, too."
+    ),
     "username": _field("Username", _TEXT, "The handle, with or without its @, for links to posts."),
     "authorize_url": _field(
         "Consent page",

@@ -20,6 +20,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
     )
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        help="a host name by which it is called besides localhost and --host, such as a container's; repeatable",
+    )
     parser.add_argument("--port", type=int, default=9080, help="0 takes a free one (default: 9080)")
     parser.add_argument("--seed", type=int, default=1, help="makes all ids repeatable (default: 1)")
     parser.add_argument("--storage", type=Path, help="folder for received media (default: a temporary one)")
@@ -70,7 +76,12 @@ def main() -> None:
     }
     switches = {name: value for name, value in given.items() if value is not None}
     with prepared_sandbox(
-        host=options.host, port=options.port, seed=options.seed, storage=options.storage, switches=switches
+        host=options.host,
+        port=options.port,
+        seed=options.seed,
+        storage=options.storage,
+        switches=switches,
+        names=options.name,
     ) as served:
         demo = _demo(served, options.redirect_uri) if options.demo else {}
         # The socket listens already, so that a reader of this line can call at once.

@@ -1,7 +1,7 @@
 """All routes of the sandbox as one ASGI application."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
@@ -17,6 +17,7 @@ from tiktok_sandbox.envelope import failure
 from tiktok_sandbox.lifecycle import catch_up
 from tiktok_sandbox.middleware import CLIENT_GONE, CallMiddleware
 from tiktok_sandbox.oauth import oauth_routes
+from tiktok_sandbox.origin_guard import OriginGuard
 from tiktok_sandbox.page import page_routes
 from tiktok_sandbox.pictures import picture_routes
 from tiktok_sandbox.posting import posting_routes
@@ -30,8 +31,8 @@ from tiktok_sandbox.uploads import upload_routes
 _TICK_SECONDS = 0.25
 
 
-def create_application(state: SandboxState) -> ASGIApp:
-    """The sandbox over this state."""
+def create_application(state: SandboxState, names: Collection[str] = ()) -> ASGIApp:
+    """The sandbox over this state; `names` are the hosts that it goes by besides this machine's own."""
     routes = [
         *consent_routes(state),
         *oauth_routes(state),
@@ -52,7 +53,7 @@ def create_application(state: SandboxState) -> ASGIApp:
     )
     # TikTok does not redirect: a path without its slash is another path.
     application.router.redirect_slashes = False
-    return CallMiddleware(application, state)
+    return OriginGuard(CallMiddleware(application, state), names)
 
 
 @asynccontextmanager

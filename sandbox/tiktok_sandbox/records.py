@@ -220,10 +220,6 @@ class Publish:
     def final(self) -> bool:
         return self.status in FINAL_STATUSES
 
-    @property
-    def publish_type(self) -> str:
-        return "DIRECT_POST" if self.mode == "direct" else "INBOX_SHARE"
-
 
 @dataclass
 class Call:

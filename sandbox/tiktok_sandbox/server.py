@@ -4,7 +4,7 @@ import asyncio
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,7 @@ def prepared_sandbox(
     seed: int = 1,
     storage: Path | None = None,
     switches: Mapping[str, object] | None = None,
+    names: Collection[str] = (),
 ) -> Iterator[ServedSandbox]:
     """A sandbox whose socket is open already: calls wait until it runs.
 
@@ -65,13 +66,14 @@ def prepared_sandbox(
     :param seed: makes all ids repeatable.
     :param storage: folder for received media. Default: a temporary one, removed at the end.
     :param switches: values that also a reset goes back to. Default: those of the README.
+    :param names: hosts by which it is called besides ``localhost``, addresses and ``host``, such as a container's.
     """
     with tempfile.TemporaryDirectory(prefix="tiktok-sandbox-") as temporary:
         folder = storage or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         state = SandboxState(folder, seed, switches)
         config = uvicorn.Config(
-            create_application(state),
+            create_application(state, {host, *names}),
             http=_Protocol,
             lifespan="on",
             log_level="warning",
@@ -93,9 +95,12 @@ def running_sandbox(
     seed: int = 1,
     storage: Path | None = None,
     switches: Mapping[str, object] | None = None,
+    names: Collection[str] = (),
 ) -> Iterator[ServedSandbox]:
     """Serve a sandbox from a thread of this process; arguments as for `prepared_sandbox`."""
-    with prepared_sandbox(host=host, port=port, seed=seed, storage=storage, switches=switches) as served:
+    with prepared_sandbox(
+        host=host, port=port, seed=seed, storage=storage, switches=switches, names=names
+    ) as served:
         thread = threading.Thread(target=served.run, name="tiktok-sandbox", daemon=True)
         thread.start()
         try:

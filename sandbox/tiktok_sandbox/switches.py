@@ -49,4 +49,5 @@ class Switches:
     query_foreign_ids: Literal["omitted", "error"] = "omitted"
     cancel_file_upload: Literal["refused", "accepted"] = "refused"
     webhook_milliseconds: bool = False
-    webhook_post_id: Literal["number", "string"] = "number"
+    webhook_post_id: Literal["string", "number"] = "string"
+    webhook_publish_type: Literal["DIRECT_PUBLISH", "DIRECT_POST"] = "DIRECT_PUBLISH"

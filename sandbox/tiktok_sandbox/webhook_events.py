@@ -44,7 +44,8 @@ async def all_sent(state: SandboxState, seconds: float) -> None:
 def notify_publish(
     state: SandboxState, publish: Publish, event: str, more: Mapping[str, object] | None = None
 ) -> None:
-    content = {"publish_id": publish.publish_id, "publish_type": publish.publish_type, **(more or {})}
+    publish_type = state.switches.webhook_publish_type if publish.mode == "direct" else "INBOX_SHARE"
+    content = {"publish_id": publish.publish_id, "publish_type": publish_type, **(more or {})}
     notify(state, publish.app, publish.account, event, content)
 
 

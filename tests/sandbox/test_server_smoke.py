@@ -195,7 +195,7 @@ def half_a_chunk(upload_url: str) -> socket.socket:
     url = httpx.URL(upload_url)
     connection = socket.create_connection((url.host, url.port))
     head = (
-        f"PUT {url.raw_path.decode()} HTTP/1.1\r\nHost: sandbox\r\nContent-Type: video/mp4\r\n"
+        f"PUT {url.raw_path.decode()} HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: video/mp4\r\n"
         "Content-Length: 100\r\nContent-Range: bytes 0-99/100\r\n\r\n"
     )
     connection.sendall(head.encode() + bytes(50))

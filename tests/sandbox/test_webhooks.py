@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.sandbox.conftest import MakeCreator, Media
 from tiktok_sandbox.clock import Clock
 from tiktok_sandbox.webhooks import WebhookSender, signature
 
@@ -62,7 +63,7 @@ def sender(clock: Clock) -> WebhookSender:
 
 
 def deliver(sender: WebhookSender, url: str, milliseconds: bool = False) -> dict[str, Any]:
-    content: dict[str, object] = {"publish_id": "v_pub_file~v2-1.1", "publish_type": "DIRECT_POST"}
+    content: dict[str, object] = {"publish_id": "v_pub_file~v2-1.1", "publish_type": "DIRECT_PUBLISH"}
     coroutine = sender.deliver(
         url, "sbawkey", "not-a-secret", "post.publish.complete", "-000mia", content, milliseconds=milliseconds
     )
@@ -93,7 +94,7 @@ def test_the_body_carries_its_content_as_json_in_a_string(
         "create_time": int(clock.now() * factor),
         "user_openid": "-000mia",
     }
-    assert content == {"publish_id": "v_pub_file~v2-1.1", "publish_type": "DIRECT_POST"}
+    assert content == {"publish_id": "v_pub_file~v2-1.1", "publish_type": "DIRECT_PUBLISH"}
     assert header == signature("not-a-secret", int(clock.now()), raw)
 
 
@@ -151,3 +152,31 @@ def test_a_receiver_that_cannot_be_reached_gets_attempts_for_72_hours_and_no_lon
     assert delivery["status"] == "dropped"
     assert 60 * 3600 < attempts[-1]["at"] - start <= 72 * 3600
     assert all(attempt["status"] is None and attempt["error"] for attempt in attempts)
+
+
+@pytest.mark.parametrize(
+    ("switches", "publish_type", "kind_of_id"),
+    [
+        ({}, "DIRECT_PUBLISH", str),
+        ({"webhook_publish_type": "DIRECT_POST", "webhook_post_id": "number"}, "DIRECT_POST", int),
+    ],
+)
+def test_a_direct_post_is_announced_as_a_recorded_webhook_has_it_and_otherwise_by_a_switch(
+    make_creator: MakeCreator,
+    receiver: Receiver,
+    clip: Media,
+    switches: dict[str, object],
+    publish_type: str,
+    kind_of_id: type,
+) -> None:
+    creator = make_creator(app={"webhook_url": receiver.url})
+    creator.sandbox.set_switches(**switches)
+    creator.publish(clip)
+    creator.sandbox.advance(60)
+    # Before time moves, what is on its way is waited for.
+    creator.sandbox.advance(1)
+    bodies = [json.loads(body) for _, body in receiver.received]
+    contents = {body["event"]: json.loads(body["content"]) for body in bodies}
+    assert contents["post.publish.complete"]["publish_type"] == publish_type
+    public = contents["post.publish.publicly_available"]
+    assert (public["publish_type"], type(public["post_id"])) == (publish_type, kind_of_id)
