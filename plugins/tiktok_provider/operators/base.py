@@ -193,6 +193,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         return Publisher(session, origin_of(context), self.on_changed_input).publish()
 
     def _wait(self, context: "Context", hook: "TikTokHook", sent: "Sent", wait_for: WaitFor) -> PostResult:
+        from tiktok_provider.publishing.deferral import waiting_sentence
         from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
         from tiktok_provider.triggers.post_status import deferral
 
@@ -204,6 +205,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
             return self._ask_once(context, hook, sent, poller)
         if self.deferrable:
             kept = {"reused": sent.reused, **self._rendered()}
+            self.log.info("%s", waiting_sentence(watch.publish_id, watch.deadline - time.time()))
             self.defer(**deferral(self.tiktok_conn_id, watch), kwargs=kept)
         return self._finish(context, hook, poller.wait(), reused=sent.reused)
 
