@@ -11,6 +11,7 @@ from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.plain_text import one_line, plain_text
 from tiktok_provider.store.requests import adapter
 from tiktok_provider.store.serialization import decode
+from tiktok_provider.store.token_sets import TokenState
 
 TITLE = "\x1b]0;owned\x07\x1b[2J"
 
@@ -65,5 +66,5 @@ def test_the_words_of_whatever_answers_in_tiktoks_place_are_plain() -> None:
 def test_the_words_of_whatever_answers_in_the_stores_place_are_plain(code: str) -> None:
     document = {"error": code, "message": f"first\n{TITLE}second"}
     with pytest.raises(TikTokError) as error:
-        decode(Answer(503, {}, json.dumps(document).encode()), adapter(type(None)))
+        decode(Answer(503, {}, json.dumps(document).encode()), adapter(TokenState))
     assert str(error.value) == "first\n]0;owned[2Jsecond"
