@@ -1,11 +1,17 @@
 """Words from outside neither steer a terminal nor forge a line of a log."""
 
+import json
+
 import pytest
 
 from tiktok_provider.api.accounts import CreatorInfo
 from tiktok_provider.api.calls import Answer, open_envelope, parse
 from tiktok_provider.error_table import api_error, oauth_error, post_failed
+from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.plain_text import one_line, plain_text
+from tiktok_provider.store.requests import adapter
+from tiktok_provider.store.serialization import decode
+from tiktok_provider.store.token_sets import TokenState
 
 TITLE = "\x1b]0;owned\x07\x1b[2J"
 
@@ -54,3 +60,11 @@ def test_the_words_of_whatever_answers_in_tiktoks_place_are_plain() -> None:
     with pytest.raises(Exception, match="no JSON object") as error:
         open_envelope(Answer(200, {"content-type": f"text/html{TITLE}"}, b"<html>"))
     assert "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize("code", ["store_busy", "anything_else"])
+def test_the_words_of_whatever_answers_in_the_stores_place_are_plain(code: str) -> None:
+    document = {"error": code, "message": f"first\n{TITLE}second"}
+    with pytest.raises(TikTokError) as error:
+        decode(Answer(503, {}, json.dumps(document).encode()), adapter(TokenState))
+    assert str(error.value) == "first\n]0;owned[2Jsecond"

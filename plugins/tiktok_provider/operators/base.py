@@ -278,6 +278,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         return run.run_after + timedelta(seconds=_seconds(self.max_lateness))
 
     def _wait(self, context: "Context", hook: "TikTokHook", sent: "Sent", wait_for: WaitFor) -> PostResult:
+        from tiktok_provider.publishing.deferral import waiting_sentence
         from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
         from tiktok_provider.triggers.post_status import deferral
 
@@ -289,6 +290,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
             return self._ask_once(context, hook, sent, poller)
         if self.deferrable:
             kept = {"reused": sent.reused, **self._rendered()}
+            self.log.info("%s", waiting_sentence(watch.publish_id, watch.deadline - time.time()))
             self.defer(**deferral(self.tiktok_conn_id, watch), kwargs=kept)
         return self._finish(context, hook, poller.wait(), reused=sent.reused)
 

@@ -25,6 +25,11 @@ class DeferTask(Exception):  # noqa: N818  (it is no error)
         return f"Until {moment_in(self.seconds, now)}: {self.reason}."
 
 
+def waiting_sentence(publish_id: str, seconds: float) -> str:
+    """Return what the log says of a task that leaves its worker to wait for TikTok."""
+    return f"Until {moment_in(seconds, utc_now())} at the latest: waiting for TikTok, {publish_id}."
+
+
 def moment_in(seconds: float, now: datetime) -> str:
     """Return a moment for people, with the time until then: ``20:45 UTC (23 h 42 min)``."""
     moment = now + timedelta(seconds=seconds)

@@ -133,8 +133,10 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
 
     def _defer(self, watch: Watch) -> None:
         # The trigger brings the HTTP client along, which parsing a DAG need not pay for.
+        from tiktok_provider.publishing.deferral import waiting_sentence
         from tiktok_provider.triggers.post_status import deferral
 
+        self.log.info("%s", waiting_sentence(watch.publish_id, watch.deadline - time.time()))
         self.defer(**deferral(self.tiktok_conn_id, watch))
 
     def _first_poke(self, context: "Context") -> float:

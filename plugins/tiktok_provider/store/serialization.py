@@ -15,6 +15,7 @@ from tiktok_provider.exceptions import (
     Retry,
     TikTokError,
 )
+from tiktok_provider.plain_text import plain_text
 from tiktok_provider.store.errors import (
     AccountChangedError,
     AccountDeadError,
@@ -145,10 +146,12 @@ def _error(status: int, document: object) -> TikTokError:
         said = _Error.model_validate(document)
     except ValidationError:
         return _not_the_store(status)
+    # It may be a stranger's.
+    message = plain_text(said.message)
     if said.error in _CLASSES:
-        return _CLASSES[said.error](said.message)
+        return _CLASSES[said.error](message)
     return StoreAnswerError(
-        said.message, code=said.error, actor=said.actor, retry=said.retry, retry_after=said.retry_after
+        message, code=said.error, actor=said.actor, retry=said.retry, retry_after=said.retry_after
     )
 
 

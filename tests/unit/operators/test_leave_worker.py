@@ -1,5 +1,6 @@
 """For how long a task leaves its worker."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,3 +42,15 @@ def test_a_task_that_waits_for_a_cap_learns_that_its_account_was_reopened(
     assert isinstance(deferral.value.trigger, TikTokCapTrigger)
     assert (deferral.value.trigger.tiktok_conn_id, deferral.value.trigger.cap) == (CONN_ID, Cap.POSTS)
     assert deferral.value.method_name == "execute_again"
+
+
+def test_a_task_that_waits_for_tiktok_says_first_until_when(creator: Creator, task: Task, clip: Path) -> None:
+    creator.sandbox.set_switches(processing_seconds=600)
+    publish = TikTokPublishVideoOperator(
+        task_id="publish", video=clip, privacy_level="PUBLIC_TO_EVERYONE", timeout=timedelta(hours=2)
+    )
+    said: list[str] = []
+    publish.log.info = lambda text, *values: said.append(text % values)  # type: ignore[method-assign]
+    with pytest.raises(TaskDeferred):
+        publish.execute(task.context)
+    assert re.match(r"Until \d\d:\d\d UTC \((2 h 0|1 h 59|120) min\) at the latest: waiting", said[-1])
