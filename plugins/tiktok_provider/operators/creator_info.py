@@ -57,8 +57,8 @@ class TikTokCreatorInfoOperator(TypedParameters, BaseOperator):
         with TikTokHook(self.tiktok_conn_id) as hook:
             rate_limiter = RateLimiter(hook.store, claimant_of(context).task, on_cap="fail")
             try:
-                with rate_limiter.call(Endpoint.CREATOR_INFO):
-                    return hook.creator_info().model_dump(mode="json")
+                with rate_limiter.call(Endpoint.CREATOR_INFO) as take_again:
+                    return hook.creator_info(take_again).model_dump(mode="json")
             except DeferTask as pause:
                 leave_worker(self, pause)
 
