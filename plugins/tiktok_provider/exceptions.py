@@ -236,17 +236,26 @@ class UndocumentedError(ApiError):
 class UploadError(ApiError):
     """TikTok refused a chunk. What it already holds publishes nothing until the last byte arrives.
 
-    ``maybe_stored``: an earlier try of the chunk may have arrived. ``out_of_step``: TikTok wants another range.
-    ``progress``: what it says that it holds, as a count of bytes or the index of the last one; None if it does not.
+    ``out_of_step``: TikTok wants another range. ``progress``: what it says that it holds, as a count of bytes or the
+    index of the last one; None if it does not.
     """
 
-    maybe_stored = True
     out_of_step = False
     progress: int | None = None
+
+    @property
+    def can_begin_again(self) -> bool:
+        """Whether a new upload of the same file can succeed."""
+        return self.out_of_step
 
 
 class UploadExpiredError(UploadError):
     """The upload URL is no longer valid (it lives one hour)."""
+
+    @property
+    def can_begin_again(self) -> bool:
+        """Yes: with a new URL."""
+        return True
 
 
 class PostError(TikTokError):

@@ -112,7 +112,7 @@ class ChunkReceipt:
 
 @dataclass
 class Upload:
-    """The upload task behind an upload URL. `received` counts whole chunks only."""
+    """The upload task behind an upload URL. `received` counts whole chunks only, unless a switch keeps parts."""
 
     upload_id: str
     token: str
@@ -135,10 +135,14 @@ class Upload:
         return not self.complete and now >= self.expires_at
 
     def range_at(self, offset: int) -> tuple[int, int]:
-        """First and last byte of the planned chunk that starts at `offset`; the last takes the remainder."""
-        index = offset // self.chunk_size
-        last = self.size if index == self.chunk_count - 1 else offset + self.chunk_size
+        """From `offset` to the last byte of the planned chunk that it is in; the last takes the remainder."""
+        index = min(offset // self.chunk_size, self.chunk_count - 1)
+        last = self.size if index == self.chunk_count - 1 else (index + 1) * self.chunk_size
         return offset, last - 1
+
+    def starts_chunk(self, offset: int) -> bool:
+        """Whether a planned chunk starts there."""
+        return offset % self.chunk_size == 0 and offset // self.chunk_size < self.chunk_count
 
     @property
     def previous_boundary(self) -> int:

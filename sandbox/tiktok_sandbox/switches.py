@@ -35,6 +35,7 @@ class Switches:
     put_progress: Literal["last_index", "count", "absent"] = "last_index"
     put_body: Literal["empty", "text", "json"] = "empty"
     stored_range_again: Literal[416, 206] = 416
+    cut_chunk: Literal["dropped", "kept", "stuck"] = "dropped"
     missing_content_range: Literal[400, 416] = 400
     status_progress: Literal["exact", "last_index", "lags", "absent"] = "exact"
     publish_id_retention_seconds: float | None = None

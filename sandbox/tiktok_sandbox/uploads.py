@@ -65,7 +65,8 @@ def _task(state: SandboxState, request: Request) -> tuple[Publish, Upload]:
 async def _put_chunk(state: SandboxState, request: Request, publish: Publish, upload: Upload) -> Response:
     try:
         wanted = _checked_range(state, request, upload)
-        digest = await _receive(request, upload, wanted)
+        keeps_parts = state.switches.cut_chunk != "dropped"
+        digest = await _receive(request, upload, wanted, keeps_parts=keeps_parts)
         # The bytes may come too late by now.
         _task(state, request)
         status, message = _store(state, publish, upload, wanted, digest), "stored"
@@ -100,9 +101,10 @@ def _checked_range(state: SandboxState, request: Request, upload: Upload) -> _Ra
 
 def _check_progress(state: SandboxState, upload: Upload, wanted: _Range) -> None:
     expected = upload.range_at(wanted.first)
-    if wanted.first < upload.received and expected == (wanted.first, wanted.last):
+    if wanted.last < upload.received and expected == (wanted.first, wanted.last):
         raise _RefusedError(state.switches.stored_range_again, "This chunk is stored already")
-    if wanted.first != upload.received or expected[1] != wanted.last:
+    may_start = state.switches.cut_chunk == "kept" or upload.starts_chunk(wanted.first)
+    if wanted.first != upload.received or expected[1] != wanted.last or not may_start:
         raise _RefusedError(416, "Content-Range does not match the progress of the upload")
 
 
@@ -124,7 +126,7 @@ def _record(state: SandboxState, request: Request, upload: Upload, answer: int |
         upload.chunks.append(ChunkReceipt(state.clock.now(), int(match[1]), int(match[2]), answer))
 
 
-async def _receive(request: Request, upload: Upload, wanted: _Range) -> "hashlib._Hash":
+async def _receive(request: Request, upload: Upload, wanted: _Range, *, keeps_parts: bool) -> "hashlib._Hash":
     """Write the body to its place as it comes, and return the hash up to its end.
 
     A later request for the same chunk takes over: only the newest may write.
@@ -133,18 +135,27 @@ async def _receive(request: Request, upload: Upload, wanted: _Range) -> "hashlib
     digest = upload.digest.copy()
     waiting = bytearray()
     with upload.path.open("r+b") as file:
+
+        def write() -> None:
+            digest.update(waiting)
+            file.write(waiting)
+            waiting.clear()
+
         file.seek(wanted.first)
-        # The stream ends with an empty piece, so that the loop is never left unchecked.
-        async for piece in request.stream():
-            if upload.writer is not request:
-                raise _RefusedError(416, "Another request has sent this chunk")
-            waiting += piece
-            if len(waiting) >= _PIECE_BYTES:
-                digest.update(waiting)
-                file.write(waiting)
-                waiting.clear()
-        digest.update(waiting)
-        file.write(waiting)
+        try:
+            # The stream ends with an empty piece, so that the loop is never left unchecked.
+            async for piece in request.stream():
+                if upload.writer is not request:
+                    raise _RefusedError(416, "Another request has sent this chunk")
+                waiting += piece
+                if len(waiting) >= _PIECE_BYTES:
+                    write()
+            write()
+        except ClientDisconnect:
+            if keeps_parts and upload.writer is request:
+                write()
+                upload.received, upload.digest = file.tell(), digest
+            raise
     return digest
 
 

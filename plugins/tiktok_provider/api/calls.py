@@ -54,16 +54,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer; header names in lower case.
-
-    :param repeated: whether an earlier try of the same request may have been processed, so that this answer need not
-        be about the first arrival.
-    """
+    """One HTTP answer; header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes
-    repeated: bool = False
 
 
 Call = Generator[Request, Answer, T]

@@ -4,7 +4,7 @@ TikTok does not say whether its "MB" has 1,000,000 or 1,048,576 bytes, so every 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MIN_CHUNK = 5 * 1024 * 1024
 MAX_CHUNK = 64_000_000
@@ -52,6 +52,13 @@ class ChunkPlan:
         first = number * self.chunk_size
         last = self.size - 1 if number == self.count - 1 else first + self.chunk_size - 1
         return Chunk(number, first, last)
+
+    def rest_from(self, position: int) -> Chunk:
+        """Return what is left of the chunk that this byte is in, from there on.
+
+        :param position: 0 to ``size - 1``.
+        """
+        return replace(self.chunk_with(position), first=position)
 
 
 def plan_chunks(size: int, target: int = DEFAULT_CHUNK) -> ChunkPlan:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -53,6 +53,10 @@ class _HideUploadTokens(logging.Filter):
 logging.getLogger("httpx").addFilter(_HideUploadTokens())
 
 
+def nothing() -> None:
+    """Do nothing before a request is sent once more."""
+
+
 class SyncDriver:
     """Runs calls on an ``httpx.Client``.
 
@@ -73,32 +77,39 @@ class SyncDriver:
         self._token = token
         self._sleep = sleep or time.sleep
 
-    def run(self, call: Call[T]) -> T:
+    def run(self, call: Call[T], before_repeat: Callable[[], object] = nothing) -> T:
         """Drive one call to its value.
 
+        :param before_repeat: called each time before a request leaves that the server may have had already, as it
+            counts for the rate limit once more; what it raises keeps the request from being sent.
         :raises UnreachableError: if no answer came after the tries that are safe.
         :raises TikTokError: what the call itself raises.
         """
         request = next(call)
         while True:
             token = self._token(None) if request.authorized else None
-            answer = self._answer(request, token)
+            answer = self._answer(request, token, before_repeat)
             if token and token_is_rejected(answer) and (newer := self._token(token)):
-                answer = self._answer(request, newer)
+                before_repeat()
+                answer = self._answer(request, newer, before_repeat)
             try:
                 request = call.send(answer)
             except StopIteration as done:
                 value: T = done.value
                 return value
 
-    def _answer(self, request: Request, token: str | None) -> Answer:
+    def _answer(self, request: Request, token: str | None, before_repeat: Callable[[], object]) -> Answer:
         doubt = _Doubt()
+
+        def send() -> Answer:
+            if doubt.raised:
+                before_repeat()
+            return self._send(request, token)
+
         try:
-            retrying = Retrying(**_retry_options(request, doubt), sleep=self._sleep)
-            answer: Answer = retrying(self._send, request, token)
+            return Retrying(**_retry_options(request, doubt), sleep=self._sleep)(send)
         except httpx.RequestError as error:
             raise _unreachable(request, error, doubt) from None
-        return replace(answer, repeated=doubt.raised)
 
     def _send(self, request: Request, token: str | None) -> Answer:
         if request.check:
@@ -122,28 +133,35 @@ class AsyncDriver:
         self._token = token or _no_token
         self._sleep = sleep or asyncio.sleep
 
-    async def run(self, call: Call[T]) -> T:
+    async def run(self, call: Call[T], before_repeat: Callable[[], object] = nothing) -> T:
         """Drive one call to its value; see ``SyncDriver.run``."""
         request = next(call)
         while True:
             token = await self._token(None) if request.authorized else None
-            answer = await self._answer(request, token)
+            answer = await self._answer(request, token, before_repeat)
             if token and token_is_rejected(answer) and (newer := await self._token(token)):
-                answer = await self._answer(request, newer)
+                before_repeat()
+                answer = await self._answer(request, newer, before_repeat)
             try:
                 request = call.send(answer)
             except StopIteration as done:
                 value: T = done.value
                 return value
 
-    async def _answer(self, request: Request, token: str | None) -> Answer:
+    async def _answer(
+        self, request: Request, token: str | None, before_repeat: Callable[[], object]
+    ) -> Answer:
         doubt = _Doubt()
+
+        async def send() -> Answer:
+            if doubt.raised:
+                before_repeat()
+            return await self._send(request, token)
+
         try:
-            retrying = AsyncRetrying(**_retry_options(request, doubt), sleep=self._sleep)
-            answer: Answer = await retrying(self._send, request, token)
+            return await AsyncRetrying(**_retry_options(request, doubt), sleep=self._sleep)(send)
         except httpx.RequestError as error:
             raise _unreachable(request, error, doubt) from None
-        return replace(answer, repeated=doubt.raised)
 
     async def _send(self, request: Request, token: str | None) -> Answer:
         if request.check:
@@ -178,12 +196,14 @@ def _arguments(request: Request, token: str | None) -> dict[str, Any]:
 
 @dataclass
 class _Doubt:
-    """Whether a try that failed may have been processed all the same."""
+    """Whether a try that failed may have been processed all the same, and how many have been made."""
 
     raised: bool = False
+    tries: int = 1
 
     def note(self, state: RetryCallState) -> None:
         assert state.outcome is not None
+        self.tries = state.attempt_number + 1
         if not isinstance(state.outcome.exception(), NEVER_SENT):
             self.raised = True
 
@@ -227,9 +247,9 @@ def _unreachable(request: Request, error: httpx.RequestError, doubt: _Doubt) -> 
         host = urlsplit(str(error.request.url)).netloc
     except RuntimeError:  # httpx has not got as far as a request
         host = "TikTok"
+    tries = "1 try" if doubt.tries == 1 else f"{doubt.tries} tries"
     return UnreachableError(
-        f"No answer from {host} ({type(error).__name__}).\n"
-        f"It was asked for {request.place}, up to {MAX_TRIES} times. Check the network and proxy settings of this"
-        " machine.",
+        f"No answer from {host} ({type(error).__name__}) after {tries}.\n"
+        f"It was asked for {request.place}. Check the network and proxy settings of this machine.",
         maybe_processed=doubt.raised or not isinstance(error, NEVER_SENT),
     )

@@ -14,8 +14,9 @@ STORED, COMPLETE, OUT_OF_STEP = 206, 201, 416
 def put_chunk(
     upload_url: str, chunk: Chunk, total: int, content_type: str, body: Callable[[], Iterator[bytes]]
 ) -> Call[None]:
-    """Send one chunk; returns when TikTok holds it.
+    """Send one chunk, or the rest of one, once; returns when TikTok holds it.
 
+    After a fault ask for the status first: TikTok may hold the chunk, and publishes when it has the last one.
     Repeating it is safe: TikTok takes the same bytes for the same range, or answers 416 with its own progress,
     which then shows that an earlier try had arrived.
 
@@ -24,9 +25,9 @@ def put_chunk(
     :param content_type: ``video/mp4``, ``video/quicktime`` or ``video/webm``.
     :param body: gives the chunk's bytes, from the first one at each call.
     :raises UploadExpiredError: the URL is no longer valid.
-    :raises UploadError: TikTok refuses the chunk; ``maybe_stored`` tells whether an earlier try may have arrived,
-        ``progress`` what TikTok says that it holds.
-    :raises ServiceError: TikTok kept failing.
+    :raises UploadError: TikTok refuses the chunk; ``progress`` is what TikTok says that it holds.
+    :raises ServiceError: TikTok failed.
+    :raises UndocumentedError: something else answered; the chunk may have arrived.
     """
     answer = yield Request(
         "PUT",
@@ -38,12 +39,12 @@ def put_chunk(
         },
         body=body,
         authorized=False,
+        repeatable=False,
     )
     if answer.status not in (STORED, COMPLETE) and not _already_stored(answer, chunk):
         log_id = answer.headers.get("x-tt-logid", "")
         error = upload_error(answer.status, log_id=log_id, retry_after=retry_after(answer))
         if isinstance(error, UploadError):
-            error.maybe_stored = answer.repeated
             error.out_of_step = answer.status == OUT_OF_STEP
             error.progress = _progress(answer)
         raise error

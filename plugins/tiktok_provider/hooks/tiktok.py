@@ -1,7 +1,7 @@
 """The hook: an Airflow Connection in, TikTok calls out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from tiktok_provider import __version__
 from tiktok_provider.api import accounts, posting, videos
 from tiktok_provider.api.calls import Call
-from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver
+from tiktok_provider.api.drivers import TIMEOUT, AsyncDriver, SyncDriver, nothing
 from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.api.oauth import refresh_tokens
 from tiktok_provider.exceptions import ApiError, AuthorizationError, TikTokError
@@ -88,14 +88,15 @@ class TikTokHook(BaseHook):
     def _client(self) -> httpx.Client:
         return httpx.Client(base_url=self.account.base_url, verify=tiktok_tls(), **_CLIENT_OPTIONS)
 
-    def run(self, call: Call[T]) -> T:
+    def run(self, call: Call[T], before_repeat: Callable[[], object] = nothing) -> T:
         """Run one call with the account's access token, which is refreshed when it must be.
 
+        :param before_repeat: see ``SyncDriver.run``; ``RateLimiter.call`` gives one.
         :raises AccountDeadError: a person must connect the account again; nothing was sent.
         :raises TikTokError: what the call raises, or the store.
         """
         with self._discreet():
-            return SyncDriver(self._client, self._access_token).run(call)
+            return SyncDriver(self._client, self._access_token).run(call, before_repeat)
 
     def require_scope(self, scope: str) -> None:
         """Check that the account has granted a scope, before anything is sent.
@@ -141,14 +142,16 @@ class TikTokHook(BaseHook):
         """The store of this account, which is closed with the hook."""
         return open_store(self.tiktok_conn_id, self.account.client_secret)
 
-    def creator_info(self) -> accounts.CreatorInfo:
+    def creator_info(self, before_repeat: Callable[[], object] = nothing) -> accounts.CreatorInfo:
         """Ask what the creator offers now: privacy levels, interactions, longest video. 20 a minute."""
         self.require_scope("video.publish")
-        return self.run(accounts.creator_info())
+        return self.run(accounts.creator_info(), before_repeat)
 
-    def post_status(self, publish_id: str) -> posting.PostStatus:
+    def post_status(
+        self, publish_id: str, before_repeat: Callable[[], object] = nothing
+    ) -> posting.PostStatus:
         """Ask where a post stands. 30 a minute."""
-        return self.run(posting.fetch_status(publish_id))
+        return self.run(posting.fetch_status(publish_id), before_repeat)
 
     def user_info(self, fields: Sequence[str] = accounts.BASIC_FIELDS) -> accounts.UserInfo:
         """Read the account's profile; ask only for fields that the granted scopes cover."""
@@ -284,10 +287,10 @@ class AsyncSession:
         """
         await self.hook._async_access_token(self.store, None)
 
-    async def run(self, call: Call[T]) -> T:
+    async def run(self, call: Call[T], before_repeat: Callable[[], object] = nothing) -> T:
         """Run one call; see ``TikTokHook.run``."""
         with self.hook._discreet():
-            return await self.driver.run(call)
+            return await self.driver.run(call, before_repeat)
 
 
 _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()

@@ -58,8 +58,8 @@ class TikTokCreatorInfoOperator(TypedParameters, BaseOperator):
             self.check_parameters()
             rate_limiter = RateLimiter(hook.store, claimant_of(context).task, on_cap="fail")
             try:
-                with rate_limiter.call(Endpoint.CREATOR_INFO):
-                    return hook.creator_info().model_dump(mode="json")
+                with rate_limiter.call(Endpoint.CREATOR_INFO) as take_again:
+                    return hook.creator_info(take_again).model_dump(mode="json")
             except DeferTask as pause:
                 leave_worker(self, pause, self.tiktok_conn_id)
 

@@ -4,6 +4,7 @@ Source: https://developers.tiktok.com/doc/content-posting-api-reference-direct-p
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tiktok_provider.api.calls import Call
@@ -14,6 +15,7 @@ from tiktok_provider.exceptions import (
     UnexpectedAnswerError,
     UnreachableError,
 )
+from tiktok_provider.publishing.deferral import DeferTask
 from tiktok_provider.publishing.request import PostRequest, check_creator
 from tiktok_provider.publishing.session import PublishingSession
 from tiktok_provider.publishing.transfer import Transfer, transfer_of
@@ -36,13 +38,14 @@ def begin(session: PublishingSession) -> None:
     transfer = transfer_of(session)
     source = transfer.source_info
     # The call of which there are fewest first: a try that gets none of these makes no other in vain.
-    with session.rate_limiter.call(Endpoint.INIT):
+    with session.rate_limiter.call(Endpoint.INIT) as take_again:
         outgoing = _prepare(session)
         intend = _intend(session)
         # A crash from here on may have left an init request behind.
         transfer.write_intent(intend)
         log.info("Publishing %s as %s", session.request.media.location, outgoing.shown_as)
-        started = _init(session, transfer, outgoing.request.init(source, session.stored_post.verify_claim))
+        call = outgoing.request.init(source, session.stored_post.verify_claim)
+        started = _init(session, transfer, call, take_again)
         # First of all: should the store stay away, the log alone has it.
         log.info("TikTok has started %s", started.publish_id)
         step = transfer.start_step(started, outgoing.profile_url, intend.intent_id)
@@ -83,8 +86,8 @@ def _prepare(session: PublishingSession) -> _Outgoing:
     if not request.target.needs_creator_info:
         page = account.page_url(f"/@{account.username}") if account.username else ""
         return _Outgoing(request, page, account.username or account.conn_id)
-    with session.rate_limiter.call(Endpoint.CREATOR_INFO):
-        creator = session.hook.creator_info()
+    with session.rate_limiter.call(Endpoint.CREATOR_INFO) as take_again:
+        creator = session.hook.creator_info(take_again)
     page = account.page_url(f"/@{creator.creator_username}")
     return _Outgoing(check_creator(request, creator), page, creator.creator_nickname)
 
@@ -101,13 +104,19 @@ def _intend(session: PublishingSession) -> Intend:
     )
 
 
-def _init(session: PublishingSession, transfer: Transfer, call: Call[Started]) -> Started:
+def _init(
+    session: PublishingSession, transfer: Transfer, call: Call[Started], take_again: Callable[[], None]
+) -> Started:
     """Make the init call. Whether it may leave is checked right before it does, as it cannot be taken back: a token
     may be long in coming, and this process may have stood still.
     """
     try:
-        started = session.hook.run(call)
+        started = session.hook.run(call, take_again)
         transfer.check(started)
+    except DeferTask as pause:
+        # An init is sent once more only after TikTok has refused the token of the first one.
+        session.stored_post.write_patiently(MarkFailed(reason=str(pause)))
+        raise
     except TikTokError as error:
         redact(error, *session.request.media.secrets)
         if _may_have_started(error):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tiktok_provider.exceptions import InvalidInputError, TooLateError, UnreachableError, UploadExpiredError
+from tiktok_provider.exceptions import InvalidInputError, TooLateError, UploadError
 from tiktok_provider.publishing import attempt as attempts
 from tiktok_provider.publishing.deferral import DeferTask
 from tiktok_provider.publishing.identity import has_same_digest, is_another_post
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _ENDED = (PostState.OUT, PostState.IN_INBOX)
 # While another task publishes the same post: how often to read its record, in seconds.
 LONGEST_JOIN_PAUSE = 30.0
-# New attempts in one try after an upload URL has ended; then it is the next try's turn.
+# Attempts in one try where an upload URL has ended, or TikTok takes no more bytes; then it is the next try's turn.
 _ATTEMPTS_PER_TRY = 3
 
 
@@ -104,17 +104,16 @@ class Publisher:
         return self._reuse(record, self._fingerprint_if_there()) if _is_at_tiktok(record) else None
 
     def _go_on(self) -> Sent:
-        for _ in range(_ATTEMPTS_PER_TRY):
+        left = _ATTEMPTS_PER_TRY
+        while True:
             try:
                 return self._step(self.session.stored_post.record)
-            except UploadExpiredError as error:
+            except UploadError as error:
+                left -= 1
+                if not left or not error.can_begin_again:
+                    raise
                 # Nothing of that attempt is out, as is on record by now.
                 log.warning("%s Making a new attempt.", error)
-        raise UnreachableError(
-            f"The upload URL has ended {_ATTEMPTS_PER_TRY} times before the upload.\n"
-            "Is the way to TikTok too slow? An upload URL lives an hour.",
-            maybe_processed=False,
-        )
 
     def _step(self, record: PostRecord) -> Sent:
         session = self.session

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal, NoReturn
 
 from tiktok_provider.exceptions import (
@@ -91,14 +92,15 @@ class RateLimiter:
             log.warning("The end of a call could not be reported to the store: %s", error)
 
     @contextmanager
-    def call(self, endpoint: Endpoint) -> Iterator[None]:
+    def call(self, endpoint: Endpoint) -> Iterator[Callable[[], None]]:
         """Take one call, and end it with the block; a 429 or a cap inside pauses all tasks of the account.
 
+        :returns: what takes another one, for a request that is sent once more.
         :raises DeferTask: there is none now, or TikTok says so.
         """
         self.take(endpoint)
         try:
-            yield
+            yield partial(self.take, endpoint)
         except RateLimitedError as error:
             raise self._pause(endpoint, error) from error
         except CapReachedError as error:

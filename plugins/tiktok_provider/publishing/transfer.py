@@ -178,7 +178,7 @@ class _Upload:
             return False
         if record.state == PostState.FINISHING:
             # The last chunk is announced only when TikTok has all before it.
-            position = plan.chunk_with(plan.size - 1).first
+            position = max(position, plan.chunk_with(plan.size - 1).first)
         uploader.send(position)
         return True
 

@@ -162,7 +162,7 @@ class AccountSession:
         breaker = self._breakers[session.host]
         probe = breaker.begin(_now())
         try:
-            status = await session.run(_once(fetch_status(publish_id)))
+            status = await session.run(_once(fetch_status(publish_id)), self._calls.use)
         except StoreUnreachableError:
             # Our own store, asked for a newer token after a 401: it says nothing of the host.
             raise

@@ -55,13 +55,13 @@ class StatusCalls:
         """
         if (pause := self._pause_between()) > 0:
             return pause
-        if not self._left or self._now() >= self._valid_until:
+        if self._left <= 0 or self._now() >= self._valid_until:
             await self._take(store, min(max(queued, self._expected()), MOST_AT_ONCE))
-        return 0.0 if self._left else self._pause_without()
+        return 0.0 if self._left > 0 else self._pause_without()
 
     def use(self) -> None:
-        """Count a call that is made now."""
-        self._left = max(self._left - 1, 0)
+        """Count a call that is made now. One that the store has not given is owed to it."""
+        self._left -= 1
         self._made.append(self._now())
 
     async def pause_account(self, store: AsyncStore, seconds: float) -> None:
@@ -82,13 +82,15 @@ class StatusCalls:
         return 1 + sum(now - made < WITHIN for made in self._made)
 
     async def _take(self, store: AsyncStore, count: int) -> None:
-        asked_at, self._left = self._now(), 0
+        asked_at, owed = self._now(), max(-self._left, 0)
+        self._left = 0
         if asked_at < self._away_until:
             return
-        taking = TakeCalls(Endpoint.STATUS, self._holder, count=count, leave=LEAVE, within=WITHIN)
+        taking = TakeCalls(Endpoint.STATUS, self._holder, count=count + owed, leave=LEAVE, within=WITHIN)
         answer = await self._in_time(store.run(taking))
         if isinstance(answer, Granted):
-            self._left, self._valid_until = answer.count, asked_at + WITHIN - MARGIN
+            self._left, self._valid_until = answer.count - owed, asked_at + WITHIN - MARGIN
+            self._not_before = self._now() + (MARGIN if self._left <= 0 else 0.0)
         elif isinstance(answer, Wait):
             self._not_before = self._now() + answer.retry_in
 

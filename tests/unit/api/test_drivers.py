@@ -12,7 +12,7 @@ from tests.unit.conftest import Creator
 from tiktok_provider.api import accounts, posting
 from tiktok_provider.api.calls import Call
 from tiktok_provider.api.chunks import Chunk, plan_chunks
-from tiktok_provider.api.drivers import MAX_TRIES, AsyncDriver, SyncDriver
+from tiktok_provider.api.drivers import MAX_TRIES, AsyncDriver, SyncDriver, nothing
 from tiktok_provider.api.uploads import put_chunk
 from tiktok_provider.exceptions import (
     ServiceError,
@@ -24,7 +24,7 @@ from tiktok_provider.exceptions import (
 
 INIT = "/v2/post/publish/video/init/"
 CREATOR_INFO = "/v2/post/publish/creator_info/query/"
-Run = Callable[[Call[Any]], Any]
+Run = Callable[..., Any]
 
 
 class Sleeper:
@@ -63,18 +63,18 @@ def runner(kind: str, base_url: str, token: str, sleeper: Sleeper, refreshed: li
             return token
         return None if rejected else token
 
-    def run_sync(call: Call[Any]) -> Any:
+    def run_sync(call: Call[Any], before_repeat: Callable[[], object] = nothing) -> Any:
         with httpx.Client(base_url=base_url) as client:
-            return SyncDriver(client, token_for, sleep=sleeper).run(call)
+            return SyncDriver(client, token_for, sleep=sleeper).run(call, before_repeat)
 
     async def the_token(rejected: str | None) -> str | None:
         return token_for(rejected)
 
-    async def drive(call: Call[Any]) -> Any:
+    async def drive(call: Call[Any], before_repeat: Callable[[], object] = nothing) -> Any:
         async with httpx.AsyncClient(base_url=base_url) as client:
-            return await AsyncDriver(client, the_token, sleep=sleeper.pause).run(call)
+            return await AsyncDriver(client, the_token, sleep=sleeper.pause).run(call, before_repeat)
 
-    return run_sync if kind == "sync" else lambda call: asyncio.run(drive(call))
+    return run_sync if kind == "sync" else lambda *arguments: asyncio.run(drive(*arguments))
 
 
 @pytest.fixture
@@ -105,6 +105,33 @@ def test_a_read_is_given_up_after_four_tries(
     with pytest.raises(error):
         run(accounts.creator_info())
     assert len(creator.calls(CREATOR_INFO)) == MAX_TRIES
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [{"action": "status", "status": 503}, {"action": "lost_answer"}],
+        [{"action": "error", "code": "access_token_invalid"}, {"action": "lost_answer"}],
+    ],
+    ids=["faults", "an old token and a fault"],
+)
+def test_each_time_that_a_read_is_asked_once_more_is_noted_before(
+    run: Run, creator: Creator, refreshed: list[str], faults: list[dict[str, Any]]
+) -> None:
+    for fault in faults:
+        creator.sandbox.add_fault(path=CREATOR_INFO, **fault)
+    calls: list[int] = []
+    run(accounts.creator_info(), lambda: calls.append(len(creator.calls(CREATOR_INFO))))
+    assert (calls, len(creator.calls(CREATOR_INFO))) == ([1, 2], 3)
+    assert len(refreshed) <= 1
+
+
+def test_a_request_that_never_left_is_not_noted_as_asked_once_more(kind: str, sleeper: Sleeper) -> None:
+    run = runner(kind, f"http://127.0.0.1:{_closed_port()}", "fake-token", sleeper)
+    calls: list[None] = []
+    with pytest.raises(UnreachableError, match=f"after {MAX_TRIES} tries"):
+        run(accounts.creator_info(), lambda: calls.append(None))
+    assert (calls, len(sleeper.pauses)) == ([], MAX_TRIES - 1)
 
 
 def test_a_server_that_names_a_short_pause_gets_it(run: Run, creator: Creator, sleeper: Sleeper) -> None:
@@ -252,14 +279,18 @@ def upload(run: Run, creator: Creator) -> Upload:
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("fault", "said"),
     [
-        pytest.param({"action": "status", "status": 502}, id="a gateway fails"),
-        pytest.param({"action": "cut", "after_bytes": 3_000_000}, id="cut in the middle"),
+        pytest.param({"action": "status", "status": 502}, "HTTP 502", id="a gateway fails"),
+        pytest.param({"action": "cut", "after_bytes": 3_000_000}, "after 1 try", id="cut in the middle"),
     ],
 )
-def test_a_chunk_that_did_not_arrive_is_sent_again_whole(upload: Upload, fault: dict[str, Any]) -> None:
+def test_a_chunk_that_did_not_arrive_is_left_to_the_caller(
+    upload: Upload, fault: dict[str, Any], said: str
+) -> None:
     upload.creator.sandbox.add_fault(path="/upload", times=1, **fault)
+    with pytest.raises((ServiceError, UnreachableError), match=said):
+        upload.put(0, upload.boundary - 1)
     upload.put(0, upload.boundary - 1)
     assert upload.uploaded() == upload.boundary
 
@@ -269,6 +300,8 @@ def test_a_chunk_that_did_not_arrive_is_sent_again_whole(upload: Upload, fault: 
 def test_a_chunk_whose_answer_was_lost_counts_once(upload: Upload, again: int, progress: str) -> None:
     upload.creator.sandbox.set_switches(stored_range_again=again, put_progress=progress)
     upload.creator.sandbox.add_fault("lost_answer", path="/upload", times=1)
+    with pytest.raises(UnreachableError):
+        upload.put(0, upload.boundary - 1)
     upload.put(0, upload.boundary - 1)
     upload.put(upload.boundary, upload.size - 1)
     assert upload.uploaded() == upload.size

@@ -422,6 +422,18 @@ def test_an_expired_upload_url_costs_a_new_attempt_and_nothing_else(
     assert len(creator.calls(INIT)) == 2
 
 
+@pytest.mark.usefixtures("no_waiting")
+def test_an_upload_that_takes_no_more_bytes_costs_a_new_attempt_and_nothing_else(
+    creator: Creator, task: Task, large_clip: Path
+) -> None:
+    creator.sandbox.set_switches(cut_chunk="stuck")
+    creator.sandbox.add_fault("cut", path="/upload", after_bytes=3_000_000)
+    publish(large_clip).execute(task.context)
+    assert [post["sha256"] for post in creator.sandbox.feed()] == [sha256(large_clip)]
+    assert len(creator.calls(INIT)) == 2
+    assert len(creator.calls("/upload")) <= 6
+
+
 def test_a_try_after_a_process_that_died_in_mid_upload_goes_on_where_tiktok_stands(
     creator: Creator, task: Task, large_clip: Path
 ) -> None:

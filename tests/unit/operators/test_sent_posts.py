@@ -84,12 +84,14 @@ def test_a_post_that_is_not_at_tiktok_needs_its_file(creator: Creator, task: Tas
         publish(video).execute(task.next_try().context)
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_refusal_after_a_last_chunk_that_may_have_arrived_starts_no_new_attempt(
     creator: Creator, task: Task, clip: Path
 ) -> None:
     size = clip.stat().st_size
-    # The answer is lost, the repetition is told of a progress before it, and then the URL ends.
+    # The answer is lost, status fails, the repetition is told of a progress before it, and then the URL ends.
     creator.sandbox.add_fault("lost_answer", path="/upload", times=1)
+    creator.sandbox.add_fault("error", path=STATUS, code="timeout")
     stale = {"Content-Range": f"bytes 0-0/{size}"}
     creator.sandbox.add_fault("status", path="/upload", status=416, headers=stale)
     creator.sandbox.add_fault("status", path="/upload", status=403)
@@ -104,7 +106,7 @@ def test_a_refusal_after_a_last_chunk_that_may_have_arrived_starts_no_new_attemp
 def test_a_question_about_the_progress_that_fails_ends_no_upload(
     creator: Creator, task: Task, clip: Path, code: str
 ) -> None:
-    creator.sandbox.add_fault("status", path="/upload", status=503, times=4)
+    creator.sandbox.add_fault("status", path="/upload", status=503, times=2)
     creator.sandbox.add_fault("error", path=STATUS, code=code)
     assert publish(clip).execute(task.context)["status"] == "PUBLISH_COMPLETE"
     assert len(creator.calls(INIT)) == 1

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,8 +30,11 @@ from tiktok_provider.publishing.session import PublishingSession
 from tiktok_provider.publishing.waiting.uncertain import UncertainPostError
 from tiktok_provider.store.errors import StoreBusyError, StoreUnreachableError
 from tiktok_provider.store.posts import PostState
+from tiktok_provider.store.rate_limits import PER_MINUTE, Endpoint, Granted
+from tiktok_provider.store.requests import TakeCalls
 
 Attempted = Callable[..., PublishingSession]
+CREATOR_INFO = "/v2/post/publish/creator_info/query/"
 
 
 @pytest.fixture
@@ -160,6 +164,48 @@ def test_a_file_whose_init_got_an_undocumented_answer_is_asked_for_again(
     assert state(session) == PostState.INTENDED
 
 
+def free_calls(hook: TikTokHook, endpoint: Endpoint) -> int:
+    """Take the calls that the account still has in this minute, and return how many they were."""
+    answer = hook.store.run(TakeCalls(endpoint, "another task", count=PER_MINUTE[endpoint]))
+    return answer.count if isinstance(answer, Granted) else 0
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path", "lost"),
+    [(Endpoint.CREATOR_INFO, CREATOR_INFO, 3), (Endpoint.INIT, INIT, 0), (Endpoint.STATUS, STATUS, 2)],
+)
+def test_each_request_takes_a_place_of_its_own_in_the_rate_limit(
+    creator: Creator,
+    claimed: Attempted,
+    hook: TikTokHook,
+    large_clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    endpoint: Endpoint,
+    path: str,
+    lost: int,
+) -> None:
+    monkeypatch.setattr("tiktok_provider.api.drivers.time", SimpleNamespace(sleep=creator.sandbox.advance))
+    creator.sandbox.add_fault("lost_answer", path="/upload")
+    creator.sandbox.add_fault("lost_answer", path=path, times=lost) if lost else None
+    creator.sandbox.add_fault("error", path=path, code="access_token_invalid")
+    attempt.begin(claimed(VideoFile(large_clip)))
+    asked = len(creator.calls(path))
+    assert asked == lost + 2
+    assert free_calls(hook, endpoint) == PER_MINUTE[endpoint] - asked
+
+
+@pytest.mark.parametrize("medium", ["file", "url"])
+def test_an_init_for_whose_new_token_there_is_no_place_was_not_started(
+    creator: Creator, claimed: Attempted, hook: TikTokHook, medium: str, request: pytest.FixtureRequest
+) -> None:
+    session = claimed(request.getfixturevalue(medium))
+    hook.store.run(TakeCalls(Endpoint.INIT, "another task", count=PER_MINUTE[Endpoint.INIT] - 1))
+    creator.sandbox.add_fault("error", path=INIT, code="access_token_invalid")
+    with pytest.raises(DeferTask):
+        attempt.begin(session)
+    assert (state(session), creator.calls(INIT)) == (PostState.FAILED, [INIT])
+
+
 @pytest.mark.parametrize("medium", ["file", "url"])
 def test_a_store_that_is_away_right_before_init_leaves_proves_that_nothing_was_started(
     creator: Creator,
@@ -200,9 +246,10 @@ def cut_off(creator: Creator, claimed: Attempted, hook: TikTokHook, task: Task) 
 
     def of(video: Path) -> PublishingSession:
         first = claimed(VideoFile(video))
-        creator.sandbox.add_fault("status", path="/upload", status=307)
+        creator.sandbox.add_fault("status", path="/upload", status=307, times=None)
         with pytest.raises(TikTokError):
             attempt.begin(first)
+        creator.sandbox.clear_faults()
         second = session_of(hook, task.next_try(), first.request)
         claim(second)
         return second

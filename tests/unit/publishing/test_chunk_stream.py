@@ -40,9 +40,10 @@ def test_the_upload_url_of_a_resumed_upload_is_masked_in_the_process_of_the_seco
     request = direct_video(VideoFile(clip))
     first = session_of(hook, task, request)
     claim(first)
-    creator.sandbox.add_fault("status", path="/upload", status=307)
+    creator.sandbox.add_fault("status", path="/upload", status=307, times=None)
     with pytest.raises(Exception, match="307"):
         attempt.begin(first)
+    creator.sandbox.clear_faults()
     masked: list[str] = []
     monkeypatch.setattr("tiktok_provider.publishing.chunk_stream.mask_secret", masked.append)
     second = session_of(hook, task.next_try(), request)

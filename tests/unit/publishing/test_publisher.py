@@ -92,10 +92,11 @@ def test_a_try_that_leaves_for_the_rate_limit_releases_its_claim(
 def test_a_second_try_that_leaves_for_the_rate_limit_in_its_upload_releases_its_claim(
     creator: Creator, hook: TikTokHook, task: Task, clip: Path
 ) -> None:
-    creator.sandbox.add_fault("status", path="/upload", status=307)
+    creator.sandbox.add_fault("status", path="/upload", status=307, times=None)
     request = direct_video(VideoFile(clip))
     with pytest.raises(Exception, match="307"):
         Publisher(session_of(hook, task, request)).publish()
+    creator.sandbox.clear_faults()
     use_up(Endpoint.STATUS)
     session = session_of(hook, task.next_try(), request)
     with pytest.raises(DeferTask):

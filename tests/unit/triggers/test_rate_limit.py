@@ -180,3 +180,14 @@ def test_a_pause_forgets_what_was_taken_and_is_for_all_processes(
     assert desk.store.paused == [65]
     desk.now += 65
     assert desk.take(queued=5) == 0
+
+
+def test_a_call_that_the_store_has_not_given_is_taken_afterwards() -> None:
+    desk = Desk(AnsweringStore(Granted(count=1), Granted(count=1), Granted(count=3)))
+    assert desk.take() == 0
+    # With a newer token TikTok is asked once more at once.
+    desk.calls.use()
+    assert desk.pause() > 0, "what was given is what was owed"
+    desk.now += 5.0
+    assert desk.take() == 0
+    assert desk.store.asked == [1, 4, 3]

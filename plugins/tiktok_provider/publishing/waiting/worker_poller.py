@@ -39,8 +39,8 @@ class WorkerPoller:
         """Ask once, unless the account's calls of this minute are used up, and return what to do next."""
         watch, log = self._watch, self._hook.log
         try:
-            with self._rate_limiter.call(Endpoint.STATUS):
-                self._last = self._hook.post_status(watch.publish_id)
+            with self._rate_limiter.call(Endpoint.STATUS) as take_again:
+                self._last = self._hook.post_status(watch.publish_id, take_again)
         except DeferTask as pause:
             log.info("Could not ask for %s, as %s", watch.publish_id, pause.reason)
             left = given_up_in(watch, time.time())
