@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,11 +16,13 @@ from tests.unit.database.posts.posting import KEY, wish
 from tests.unit.databases import DATABASES, Mia
 from tiktok_provider.database import session as sessions
 from tiktok_provider.database.accounts.connections import read_stored_account
+from tiktok_provider.database.posts import transitions
 from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.database.services import Services
 from tiktok_provider.exceptions import ConnectionUnreadableError
 from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.errors import StoreBusyError, StoreLockedError
+from tiktok_provider.store.posts import Claimed
 from tiktok_provider.store.requests import ClaimPost, GetPost
 from tiktok_provider.web.locked_accounts import REFUSE_FOR, LockedAccounts
 
@@ -145,21 +148,28 @@ def test_a_connection_cannot_be_called_undefined_while_the_database_is_away(
 
 @pytest.mark.parametrize("migrated_database", ["sqlite"], indirect=True)
 def test_a_question_does_not_queue_behind_a_write_that_waits_for_its_lock(
-    mia: Mia, migrated_database: str
+    mia: Mia, migrated_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert mia
     services = Services()
     asyncio.run(services.answer("mia", ClaimPost(KEY, wish())))
+    writes, claim = threading.Event(), transitions.claim
+
+    def claim_later(*arguments: Any) -> Claimed:
+        writes.set()
+        return claim(*arguments)
+
+    monkeypatch.setattr(transitions, "claim", claim_later)
     engine = create_engine(migrated_database)
     with engine.connect() as holder:
         holder.execute(text("BEGIN IMMEDIATE"))
 
         async def ask_while_a_write_waits() -> bool:
             write = asyncio.create_task(services.answer("mia", ClaimPost(KEY, wish(2))))
-            await asyncio.sleep(0)
+            await asyncio.to_thread(writes.wait)
             record = await services.answer("mia", GetPost(KEY))
-            holder.rollback()
             waited = not write.done()
+            holder.rollback()
             await write
             return waited and record is not None
 
