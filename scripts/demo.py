@@ -26,6 +26,7 @@ from tiktok_sandbox.clips import make_clip
 CHECKOUT = Path(__file__).resolve().parent.parent
 DAG_ID = "tiktok_publish_video"
 CONNECTION_ID = "tiktok_default"
+OTHER_CONNECTION_ID, OTHER_USERNAME = "tiktok_other", "other_creator"
 # Beside ten minutes for everything else, at a rate that any disk can keep up with.
 BYTES_PER_SECOND = 5_000_000
 
@@ -73,7 +74,10 @@ class Demo:
         self._narrator.say("")
         self._narrator.say(f"Posts      {self.sandbox.url}/")
         self._narrator.say(f"Airflow    {self.airflow.url}/dags/{DAG_ID}")
-        self._narrator.say("Trigger the DAG there to publish again.")
+        self._narrator.say(
+            "Trigger the DAG there to publish again: its form has the video filled in, and takes"
+            f" {CONNECTION_ID} or {OTHER_CONNECTION_ID} as the account's connection."
+        )
         with self._narrator.step("Serve until Ctrl-C", self.airflow.logs):
             while True:
                 time.sleep(1)
@@ -101,14 +105,30 @@ class Demo:
             [CHECKOUT / "dags"],
             {"tiktok": {"allowed_hosts": self.sandbox.url}},
             say=self._narrator.update,
+            # The sandbox begins anew, too: an older run's links would lead nowhere.
+            empty=True,
         )
+        airflow.env["TIKTOK_EXAMPLE_VIDEO"] = str(self.video)
         with self._narrator.step("Start Airflow", airflow.logs):
             self._cleanup.enter_context(airflow)
             airflow.wait_for_dag(DAG_ID)
         log = self._folder / "connect.log"
-        with self._narrator.step("Connect the creator through the consent page", log):
+        with self._narrator.step("Connect two creators, one through the consent page", log):
             consent.connect(airflow, self.sandbox, CONNECTION_ID, log)
+            self._connect_another(airflow)
         return airflow
+
+    def _connect_another(self, airflow: LocalAirflow) -> None:
+        """Connect a second creator with tokens alone, so that the form has a choice."""
+        tokens = self.sandbox.another_creator(OTHER_USERNAME)
+        airflow.put_connection(
+            OTHER_CONNECTION_ID,
+            conn_type="tiktok",
+            login=self.sandbox.credentials["client_key"],
+            password=self.sandbox.credentials["client_secret"],
+            host=self.sandbox.url,
+            extra=json.dumps({**tokens, "authorize_url": f"{self.sandbox.url}/v2/auth/authorize/"}),
+        )
 
     def _publish(self) -> Published:
         size = self.video.stat().st_size

@@ -8,11 +8,13 @@ import fcntl
 import importlib.metadata
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +35,7 @@ COMPONENTS = {
 Config = Mapping[str, Mapping[str, str]]
 # Seconds to wait for SQLite's only lock.
 PATIENCE, API_PATIENCE = 30, 3
+DATABASE, EMPTY_DATABASE = "airflow.db", "empty.db"
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
@@ -48,6 +51,7 @@ class LocalAirflow(AirflowClient):
     :param config: more options, by section and name.
     :param port: wanted for the API server. Default: 8080; if it is in use, another one.
     :param say: gets what is going on, for a person who waits.
+    :param empty: begin without the runs, records and connections of an earlier run.
     """
 
     def __init__(
@@ -57,6 +61,8 @@ class LocalAirflow(AirflowClient):
         config: Config | None = None,
         port: int = 8080,
         say: Callable[[str], object] = str,
+        *,
+        empty: bool = False,
     ) -> None:
         self.port = free_port(port)
         super().__init__(f"http://127.0.0.1:{self.port}")
@@ -64,6 +70,7 @@ class LocalAirflow(AirflowClient):
         self.logs = self.home / "logs"
         self.env = airflow_environment(self.home, dag_folders, self.port, config or {})
         self._say = say
+        self._empty = empty
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._cleanup = ExitStack()
 
@@ -126,7 +133,11 @@ class LocalAirflow(AirflowClient):
 
     def _migrate(self) -> None:
         wanted, done = database_version(), self.home / "migrated"
-        if done.is_file() and done.read_text() == wanted:
+        is_done = done.is_file() and done.read_text() == wanted
+        if self._empty:
+            is_done = is_done and (self.home / EMPTY_DATABASE).is_file()
+            begin_empty(self.home, tables=is_done)
+        if is_done:
             return
         self._say("preparing the database")
         process = self._processes["db-migrate"] = self._run("db-migrate", ["db", "migrate"])
@@ -136,6 +147,9 @@ class LocalAirflow(AirflowClient):
                 f" (without anything worth keeping in {self.home}, remove that folder and try again)"
             )
         del self._processes["db-migrate"]
+        if self._empty:
+            # Before anything is in it: a copy is there at once, and new tables take half a minute.
+            copy_database(self.home / DATABASE, self.home / EMPTY_DATABASE)
         done.write_text(wanted)
 
     def _run(self, name: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -155,6 +169,25 @@ class LocalAirflow(AirflowClient):
 
     def _stop(self) -> None:
         child_processes.stop(self._processes.values())
+
+
+def begin_empty(home: Path, *, tables: bool) -> None:
+    """Remove database and task logs of earlier runs.
+
+    :param tables: put the copy of the empty tables in their place.
+    """
+    for path in home.glob(f"{DATABASE}*"):
+        path.unlink()
+    for folder in (home / "logs").glob("dag_id=*"):
+        shutil.rmtree(folder)
+    if tables:
+        copy_database(home / EMPTY_DATABASE, home / DATABASE)
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy an SQLite database, whatever of it is still in its journal included."""
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+        read.backup(written)
 
 
 def database_version() -> str:
@@ -224,7 +257,7 @@ def default_config(home: Path, dag_folders: Sequence[Path], port: int) -> dict[s
             "parsing_processes": "1",
         },
         # Seconds to wait for each other's writes; the driver's own 5 are few on a busy machine.
-        "database": {"sql_alchemy_conn": f"sqlite:///{home}/airflow.db?timeout={PATIENCE}"},
+        "database": {"sql_alchemy_conn": f"sqlite:///{home}/{DATABASE}?timeout={PATIENCE}"},
         "logging": {"base_log_folder": str(home / "logs"), "colored_console_log": "False"},
         "scheduler": {
             "scheduler_heartbeat_sec": "1",

@@ -44,6 +44,27 @@ class LocalSandbox:
         """Return what was really posted, oldest first."""
         return self._get("/sandbox/feed")
 
+    def another_creator(self, username: str) -> dict[str, str]:
+        """Make a creator who has authorized the same app, and return username and tokens."""
+        creator = self._post("/sandbox/accounts", {"username": username})
+        app = {"client_key": self.credentials["client_key"]}
+        tokens = self._post(f"/sandbox/accounts/{creator['open_id']}/tokens", app)
+        names = (
+            "access_token",
+            "refresh_token",
+            "access_expires_at",
+            "refresh_expires_at",
+            "scope",
+            "open_id",
+        )
+        return {"username": username, **{name: tokens[name] for name in names}}
+
+    def _post(self, path: str, body: Mapping[str, str]) -> dict[str, Any]:
+        answer = httpx.post(f"{self.url}{path}", json=dict(body), timeout=30, trust_env=False)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
     def _get(self, path: str) -> list[dict[str, Any]]:
         answer = httpx.get(f"{self.url}{path}", timeout=30, trust_env=False)
         answer.raise_for_status()

@@ -9,16 +9,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from airflow_client import AirflowClient
 from tiktok_sandbox.clips import make_clip
 
 pytestmark = pytest.mark.integration
+DAG_ID = "tiktok_publish_video"
 DEMO = [sys.executable, str(Path(__file__).resolve().parents[2] / "scripts" / "demo.py")]
 
 
@@ -71,6 +73,17 @@ def output_until(process: subprocess.Popen[str], text: str) -> str:
     pytest.fail(f"no {text!r} in the output:\n{''.join(lines)}")
 
 
+def check_the_form(url: str) -> None:
+    """The one run is that of this demo; the form has the video filled in, and takes the other account, too."""
+    airflow = AirflowClient(url)
+    with closing(airflow):
+        assert len(airflow.get(f"/dags/{DAG_ID}/dagRuns")["dag_runs"]) == 1
+        assert airflow.get(f"/dags/{DAG_ID}/details")["params"]["video"]["value"].endswith("clip.mp4")
+        choices = {"conn_id": "tiktok_other", "privacy_level": "SELF_ONLY", "allow_comment": True}
+        finished = airflow.run(DAG_ID, choices)
+        assert (finished.state, finished.xcom("publish")["account"]) == ("success", "tiktok_other")
+
+
 def left_behind(folder: Path) -> list[str]:
     """Return the processes that have to do with the demo in this folder."""
     found = []
@@ -112,6 +125,7 @@ def test_what_was_posted_can_be_looked_at_until_ctrl_c(folder: Path) -> None:
         assert len(pages) == 4
         for page in pages:
             assert httpx.get(page, trust_env=False, follow_redirects=True, timeout=60).status_code == 200
+        check_the_form(re.findall(r"^Airflow +(http://[^/]+)/", output, re.MULTILINE)[0])
         process.send_signal(signal.SIGINT)
         assert process.wait(90) == 0
     assert left_behind(folder) == []

@@ -14,6 +14,7 @@ from tiktok_provider.api.posting import Check, PrivacyLevel, SourceInfo, Started
 from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.publishing.media.medium import Media, VideoMedia
 from tiktok_provider.publishing.media.text_checks import check_title
+from tiktok_provider.publishing.media.video_checks import MAX_DURATION_SECONDS
 from tiktok_provider.publishing.media.violations import Violation
 from tiktok_provider.publishing.waiting.polling import WaitFor
 from tiktok_provider.store.posts import Content
@@ -204,11 +205,15 @@ def _check_cover(post: VideoPost, video: VideoMedia) -> Iterator[Violation]:
     cover = post.video_cover_timestamp_ms
     if cover is None:
         return
-    end = video.duration_seconds
-    if cover < 0 or (end is not None and cover > end * 1000):
-        limit = f"0 to {int(end * 1000)} ms, the video's length" if end is not None else "0 ms and later"
+    known = video.duration_seconds
+    last = int((MAX_DURATION_SECONDS if known is None else known) * 1000)
+    if not 0 <= cover <= last:
+        of_what = "the longest video that TikTok takes" if known is None else "the video's length"
         yield Violation(
-            "cover_timestamp_ms", f"{cover} ms", limit, "TikTok would silently take the first frame"
+            "cover_timestamp_ms",
+            f"{cover} ms",
+            f"0 to {last} ms, {of_what}",
+            "TikTok would silently take the first frame",
         )
 
 

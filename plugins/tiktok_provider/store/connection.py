@@ -101,6 +101,7 @@ def read_account(connection: AirflowConnection, hosts: HostPolicy, now: datetime
     check_type(conn_id, connection.conn_type)
     extra = read_extra(conn_id, connection.extra)
     texts = _texts(conn_id, extra)
+    _check_names(conn_id, texts)
     return Account(
         conn_id=conn_id,
         client_key=_required(conn_id, CLIENT_KEY, connection.login),
@@ -222,29 +223,20 @@ def _generation(extra: Mapping[str, Any]) -> int:
 def _texts(conn_id: str, extra: Mapping[str, Any]) -> dict[str, str]:
     """Return all fields of the extra without blanks at their ends; empty if they are missing."""
     texts = {name: _text(conn_id, name, extra.get(name)) for name in EXTRA_FIELDS}
-    return {
-        **texts,
-        "scope": _scopes(conn_id, texts["scope"]),
-        "username": _handle(conn_id, texts["username"]),
-    }
+    # Separated as TikTok does it.
+    texts["scope"] = ",".join(filter(None, re.split(r"[\s,]+", texts["scope"])))
+    if found := _HANDLE.fullmatch(texts["username"]):
+        texts["username"] = found["of_page"] or found["alone"]
+    return texts
 
 
-def _scopes(conn_id: str, text: str) -> str:
-    """Return scopes as TikTok writes them, separated by commas."""
-    scopes = re.split(r"[\s,]+", text) if text else []
-    if not all(_SCOPE.fullmatch(scope) for scope in scopes):
-        raise _malformed(conn_id, "scope", repr(text), "names such as video.publish, separated by commas")
-    return ",".join(scopes)
-
-
-def _handle(conn_id: str, text: str) -> str:
-    """Return a username without the "@" and the address that people write around it."""
-    if not text:
-        return ""
-    found = _HANDLE.fullmatch(text)
-    if found is None:
-        raise _malformed(conn_id, "username", repr(text), "the account's handle, such as mia")
-    return found["of_page"] or found["alone"]
+def _check_names(conn_id: str, texts: Mapping[str, str]) -> None:
+    """Check what a person has written; what TikTok gave to the store is taken as it is."""
+    scopes, username = texts["scope"], texts["username"]
+    if scopes and not all(_SCOPE.fullmatch(scope) for scope in scopes.split(",")):
+        raise _malformed(conn_id, "scope", repr(scopes), "names such as video.publish, separated by commas")
+    if username and not _HANDLE.fullmatch(username):
+        raise _malformed(conn_id, "username", repr(username), "the account's handle, such as mia")
 
 
 def _text(conn_id: str, name: str, value: object) -> str:

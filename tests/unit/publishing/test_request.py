@@ -82,6 +82,8 @@ def test_settings_and_media_are_refused_in_one_error() -> None:
         (10.0, -1, True),
         (None, 10_001, False),
         (None, -1, True),
+        (None, 600_000, False),
+        (None, 600_001, True),
     ],
 )
 def test_the_cover_lies_within_the_video_as_far_as_its_length_is_known(

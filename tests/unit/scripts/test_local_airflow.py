@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from local_airflow import airflow_environment, impatient
+from local_airflow import airflow_environment, begin_empty, copy_database, impatient
 
 HOME = Path("/somewhere/airflow")
 
@@ -65,3 +65,31 @@ def test_an_api_server_gives_up_soon_what_it_may_wait_for_in_vain(environment: d
 
 def test_a_proxy_is_not_used_for_this_machine(environment: dict[str, str]) -> None:
     assert environment["NO_PROXY"].split(",") == ["intranet", "127.0.0.1", "localhost"]
+
+
+def rows_in(path: Path) -> list[str]:
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as database:
+        found = [row[0] for row in database.execute(text("SELECT id FROM dag_run"))]
+    engine.dispose()
+    return found
+
+
+def test_a_run_that_begins_empty_has_the_tables_and_nothing_of_earlier_runs(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/airflow.db")
+    with engine.begin() as database:
+        database.execute(text("PRAGMA journal_mode=WAL"))
+        database.execute(text("CREATE TABLE dag_run (id TEXT)"))
+        copy_database(tmp_path / "airflow.db", tmp_path / "empty.db")
+    with engine.begin() as database:
+        database.execute(text("INSERT INTO dag_run VALUES ('manual__1')"))
+    engine.dispose()
+    log = tmp_path / "logs" / "dag_id=d" / "run_id=manual__1" / "attempt=1.log"
+    log.parent.mkdir(parents=True)
+    log.touch()
+    (tmp_path / "logs" / "scheduler.log").touch()
+    begin_empty(tmp_path, tables=True)
+    assert rows_in(tmp_path / "airflow.db") == rows_in(tmp_path / "empty.db") == []
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["scheduler.log"]
+    begin_empty(tmp_path, tables=False)
+    assert not (tmp_path / "airflow.db").exists()

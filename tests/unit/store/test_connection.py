@@ -278,3 +278,9 @@ def test_a_masked_token_counts_as_left_out() -> None:
 def test_a_malformed_time_names_its_field() -> None:
     with pytest.raises(ConnectionSettingsError, match=r"'access_expires_at' in the extra is 'soon'"):
         tokens(access_expires_at="soon")
+
+
+def test_odd_names_that_tiktok_gave_never_cost_the_tokens() -> None:
+    found = tokens(scope="video-publish;video:list", username="mia of milan", generation=7)
+    assert (found.access_token, found.scope) == ("act.old", "video-publish;video:list")
+    assert found.username == "mia of milan"

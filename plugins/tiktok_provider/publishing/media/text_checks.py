@@ -1,5 +1,7 @@
 """Lengths of titles and descriptions: TikTok counts UTF-16 code units, most emoji being two or more."""
 
+import unicodedata
+
 from tiktok_provider.publishing.media.violations import Violation
 
 VIDEO_TITLE_LIMIT = 2200
@@ -40,4 +42,16 @@ def _check(field: str, text: str, limit: int) -> list[Violation]:
     if halves:
         advice = "it was decoded wrongly and cannot be sent: read its source as UTF-8"
         violations.append(Violation(field, f"text with {halves} surrogates", "none", advice))
+    if controls := sorted({f"U+{ord(sign):04X}" for sign in text if _is_control(sign)}):
+        advice = "take them out: they show nothing, and come of data that was read wrongly"
+        violations.append(
+            Violation(
+                field, f"text with {', '.join(controls)}", "no control characters but line breaks", advice
+            )
+        )
     return violations
+
+
+def _is_control(sign: str) -> bool:
+    """Marks of direction, joiners and the like are part of many languages' texts and of emoji."""
+    return unicodedata.category(sign) == "Cc" and sign not in "\n\r\t"

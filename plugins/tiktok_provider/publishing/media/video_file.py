@@ -1,5 +1,6 @@
 """A video file, wherever it lies: local, or in any object storage that Airflow opens."""
 
+import errno
 import hashlib
 import os
 import re
@@ -51,6 +52,8 @@ class VideoFile:
         text = os.fsdecode(location) if isinstance(location, os.PathLike) else str(location)
         if not text.strip():
             raise InvalidInputError(["video location is empty: give a path or an object-storage URL"])
+        if "\0" in text:
+            raise InvalidInputError([f"video location is {text!r}: no file has a NUL in its name"])
         # It may have options of its storage beside its URL.
         self._given = None if isinstance(location, str | os.PathLike) else location
         url = _URL.fullmatch(text)
@@ -67,7 +70,8 @@ class VideoFile:
     def location(self) -> str:
         """Where the video lies, safe to print: without connection, credentials and query."""
         if self._url is None:
-            return str(self._path)
+            # A name may hold bytes that are no text.
+            return str(self._path).encode(errors="backslashreplace").decode()
         scheme, authority, path = _parts(self._url)
         if scheme in ("http", "https"):
             # Its query may be a signature. In object storage "?" and "#" are letters of a key like all others.
@@ -241,6 +245,10 @@ class VideoFile:
             raise self.error("is a directory") from error
         except PermissionError as error:
             raise self.error("may not be read: permission denied") from error
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+                raise self.error(f"cannot be found: {error.strerror}") from error
+            raise
 
     def error(self, what: str) -> InvalidInputError:
         return InvalidInputError([f"video file {self.location} {what}"])

@@ -88,7 +88,7 @@ class VideoUrl:
     @property
     def secrets(self) -> Sequence[str]:
         """The URL may be signed: it, and its query on its own."""
-        return self.url, urlsplit(self.url).query
+        return self.url, self.url.partition("?")[2].partition("#")[0]
 
     @property
     def source_info(self) -> SourceInfo:
@@ -123,6 +123,8 @@ class VideoUrl:
 
     def _problem(self) -> str:
         parts = self._parts()
+        if not self.url.isprintable() or " " in self.url:
+            return "it holds a blank or a control character"
         if parts is None or not parts.hostname:
             return "it has no host"
         if parts.scheme != "https":

@@ -63,3 +63,16 @@ def test_surrogates_are_refused_because_they_cannot_be_sent(text: str) -> None:
 def test_both_faults_of_a_text_are_found_at_once() -> None:
     violations = check_description("\ud83c" * 4001)
     assert [violation.limit for violation in violations] == ["at most 4000", "none"]
+
+
+@pytest.mark.parametrize("sign", ["\0", "\x07", "\x1b", "\x7f", "\x9b"])
+def test_control_characters_are_refused_by_their_number(sign: str) -> None:
+    [violation] = check_title(f"spring{sign}sale")
+    assert str(violation).startswith(f"title is text with U+{ord(sign):04X}, allowed: no control characters")
+
+
+@pytest.mark.parametrize(
+    "text", ["two\nlines\r\n", "tab\there", "\u202eright\u202c", "\U0001f468\u200d\U0001f373", "\ufeff"]
+)
+def test_line_breaks_marks_of_direction_and_joiners_are_text(text: str) -> None:
+    assert check_title(text) == []

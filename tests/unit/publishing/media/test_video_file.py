@@ -515,3 +515,31 @@ def test_a_local_file_is_found_by_any_kind_of_path(
 ) -> None:
     path = clip(tmp_path / "a b.mp4")
     assert VideoFile(wrap(str(path))).location == str(path)
+
+
+def test_a_loop_of_links_is_named(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.mp4").symlink_to(tmp_path / "b.mp4")
+    (tmp_path / "b.mp4").symlink_to(tmp_path / "a.mp4")
+    assert "a.mp4 cannot be found: Too many" in message(lambda: VideoFile(tmp_path / "a.mp4").facts)
+
+
+def test_too_long_a_name_is_named(tmp_path: pathlib.Path) -> None:
+    assert "cannot be found: File name too long" in message(lambda: VideoFile(tmp_path / ("x" * 300)).facts)
+
+
+@pytest.mark.parametrize("place", ["/videos/a\0.mp4", "s3://media@bucket/a\0.mp4"])
+def test_a_nul_in_a_name_is_named(place: str) -> None:
+    assert "no file has a NUL in its name" in message(lambda: VideoFile(place))
+
+
+def test_a_name_that_is_no_text_can_be_printed(tmp_path: pathlib.Path) -> None:
+    path = clip(tmp_path / "a.mp4").rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
+    video = VideoFile(path)
+    assert check(video.facts) == []
+    assert video.location.encode().endswith(b"/caf\\udce9.mp4")
+
+
+def test_a_link_to_a_video_is_followed(tmp_path: pathlib.Path) -> None:
+    clip(tmp_path / "a.mp4")
+    (tmp_path / "latest.mp4").symlink_to("a.mp4")
+    assert check(VideoFile(tmp_path / "latest.mp4").facts) == []

@@ -44,3 +44,21 @@ def test_a_new_signature_is_no_new_video() -> None:
     assert VideoUrl(GOOD).fingerprint == VideoUrl(GOOD.replace("fake", "other")).fingerprint
     assert VideoUrl(GOOD).fingerprint != VideoUrl(GOOD.replace("clip", "clap")).fingerprint
     assert "signature" not in VideoUrl(GOOD).fingerprint + repr(VideoUrl(GOOD))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[broken", "https://media.example.com:x/a.mp4", "", "\0", "https://"]
+)
+def test_what_is_no_url_is_a_violation_and_never_an_exception(url: str) -> None:
+    video = VideoUrl(url)
+    assert len(list(video.violations(HostPolicy.parse("")))) == 1
+    assert video.secrets[0] == url
+    assert video.fingerprint
+
+
+@pytest.mark.parametrize(
+    "url", ["https://media.example.com/a b.mp4", "https://media.example.com/a\nb.mp4", "https://m.example/\0"]
+)
+def test_a_blank_or_a_control_character_in_a_url_is_named(url: str) -> None:
+    [violation] = VideoUrl(url).violations(HostPolicy.parse(""))
+    assert "it holds a blank or a control character" in str(violation)
