@@ -13,6 +13,7 @@ from tiktok_provider.database.rate_limits.service import RateLimitService
 from tiktok_provider.publishing.deferral import moment_in
 from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.rate_limits import Closure
+from tiktok_provider.store.token_sets import TokenState
 
 Row = Mapping[str, object]
 
@@ -39,6 +40,11 @@ def reopen(args: Namespace) -> Sequence[Row]:
     else:
         report(f"Account {args.conn_id!r} is not closed: nothing has changed.")
     return [{"conn_id": was.conn_id, "by": was.by, "until": was.until, "why": was.why} for was in ended]
+
+
+def tokens_row(state: TokenState) -> Row:
+    """Return what a person may see of tokens."""
+    return {name: value for name, value in asdict(state).items() if name != "encrypted_access_token"}
 
 
 def closed_until(closure: Closure) -> str:

@@ -55,7 +55,7 @@ def tiktok_refresh(args: Namespace) -> None:
             )
             time.sleep(outcome.retry_in)
             waited += outcome.retry_in
-    print_rows([asdict(outcome)], args.output)
+    print_rows([account_commands.tokens_row(outcome)], args.output)
 
 
 @command()

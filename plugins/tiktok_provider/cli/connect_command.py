@@ -5,13 +5,13 @@ import webbrowser
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 from airflow.utils.platform import getuser
 
 from tiktok_provider.api.oauth import TokenResponse
 from tiktok_provider.api.redirect_uri import platform_of, with_port
+from tiktok_provider.cli.account_commands import tokens_row
 from tiktok_provider.cli.redirect_server import RedirectServer
 from tiktok_provider.cli.terminal import finish, report
 from tiktok_provider.cli.user_connection import find_or_draft
@@ -63,7 +63,7 @@ def connect(args: Namespace) -> dict[str, Any]:
     )
     _warn_of_missing_scopes(args.scopes, tokens)
     _warn_of_others([found for found in accounts.values() if found.conn_id != args.conn_id], tokens)
-    return {**asdict(state), "username": username, "made_connection": draft is not None}
+    return {**tokens_row(state), "username": username, "made_connection": draft is not None}
 
 
 @contextmanager

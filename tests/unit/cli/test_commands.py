@@ -31,6 +31,7 @@ def connected(creator: Creator, terminal: Terminal) -> Creator:
 def test_refresh_gets_a_new_set_and_accounts_lists_it(creator: Creator, terminal: Terminal) -> None:
     done = terminal.run("refresh", CONN_ID)
     assert (done.code, done.rows[0]["generation"], refreshes(creator)) == (0, 2, 1)
+    assert "encrypted_access_token" not in done.rows[0]
     [account] = terminal.run("accounts").rows
     assert (account["conn_id"], account["state"], account["username"]) == (CONN_ID, "ok", "mia")
     assert "video.publish" in account["scopes"]

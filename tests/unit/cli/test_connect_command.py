@@ -33,6 +33,7 @@ def test_a_consent_in_the_browser_makes_the_connection_and_keeps_the_tokens(
 ) -> None:
     done = terminal.run(*new)
     assert (done.code, done.rows[0]["username"], done.rows[0]["made_connection"]) == (0, "mia", True)
+    assert "encrypted_access_token" not in done.rows[0]
     user, tokens = stored("tiktok_mia"), stored("tiktok_mia.tokens")
     assert user is not None
     assert (user.conn_type, user.password, user.host) == ("tiktok", CLIENT_SECRET, tiktok_sandbox.url)

@@ -62,6 +62,7 @@ from tiktok_provider.web.application import build_application
 
 T = TypeVar("T")
 
+READING = ["tokens/get", "posts/get", "rate-limits/closures"]
 TAKE = f"/store/accounts/{CONN_ID}/rate-limits/take"
 
 
@@ -204,11 +205,7 @@ def test_a_post_key_that_cannot_be_stored_is_refused(address: str, key: str) -> 
 
 
 def test_only_looking_needs_no_nonce() -> None:
-    assert [kind.route for kind in HANDLERS if not kind.writes] == [
-        "tokens/get",
-        "posts/get",
-        "rate-limits/closures",
-    ]
+    assert [kind.route for kind in HANDLERS if not kind.writes] == READING
 
 
 def test_no_route_ends_like_another_one() -> None:

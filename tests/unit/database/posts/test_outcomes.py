@@ -285,6 +285,22 @@ def test_posts_are_listed_by_state_and_account_the_last_changed_first(posts: Pos
     assert keys(conn_id="anna") == []
 
 
+def test_posts_are_listed_by_dag_and_by_the_time_of_their_last_change(posts: Posts) -> None:
+    begin = posts.mia.clock.now
+    for dag_id in ("spring", "autumn"):
+        claim = replace(wish(), origin={"dag_id": dag_id, "task_id": "publish"})
+        run(posts.store.claim("mia", dag_id, claim))
+        posts.mia.clock.advance(seconds=60)
+
+    def keys(**wanted: object) -> list[str]:
+        return [record.post_key for record in run(posts.store.posts(**wanted))]  # type: ignore[arg-type]
+
+    assert keys(dag_id="spring") == ["spring"]
+    assert keys(dag_id="summer") == []
+    assert keys(since=begin + timedelta(seconds=60)) == ["autumn"]
+    assert keys(until=begin + timedelta(seconds=60)) == ["spring"]
+
+
 def test_attempts_go_after_ninety_days_and_outcomes_stay(posts: Posts) -> None:
     posts.bring_to(*FINISHING)
     posts.record_outcome(ended(PostState.FAILED))
