@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
-from tiktok_provider.exceptions import PostFailedError, PostTimeoutError, PostUncertainError
+from tiktok_provider.exceptions import PostFailedError, PostTimeoutError, PostUncertainError, TikTokError
 from tiktok_provider.links import POST_URL_KEY, TikTokPostLink
 from tiktok_provider.operators.leave_worker import leave_worker
 from tiktok_provider.publishing.parameters import OnCap, OnChangedInput, TypedParameters
@@ -89,16 +89,24 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
 
     def execute(self, context: "Context") -> PostResult:
         """Send the post unless it is on record as sent, then wait or defer."""
+        return self._execute(context)
+
+    def _execute(self, context: "Context", outage_since: str | None = None) -> PostResult:
         from tiktok_provider.hooks.tiktok import TikTokHook
         from tiktok_provider.publishing.deferral import DeferTask
+        from tiktok_provider.publishing.outage import Outage
 
         self.check_parameters()
+        outage = Outage(outage_since)
         with TikTokHook(self.tiktok_conn_id) as hook:
             while True:
                 try:
                     return self._publish(context, hook)
                 except DeferTask as pause:
+                    outage.end()
                     self._pause(pause)
+                except TikTokError as error:
+                    self._pause(outage.pause(error), outage.since)
 
     def execute_again(
         self,
@@ -107,10 +115,14 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         *,
         post_key: str | None = None,
         tiktok_conn_id: str | None = None,
+        outage_since: str | None = None,
     ) -> PostResult:
-        """Go on after a deferral that was about the time alone; see ``execute_complete``."""
+        """Go on after a deferral that was about the time alone; see ``execute_complete``.
+
+        :param outage_since: when the outage began that the task has waited for, if it has.
+        """
         self._keep_to(post_key, tiktok_conn_id)
-        return self.execute(context)
+        return self._execute(context, outage_since)
 
     def execute_complete(
         self,
@@ -131,14 +143,19 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         """
         from tiktok_provider.hooks.tiktok import TikTokHook
         from tiktok_provider.publishing.deferral import DeferTask
+        from tiktok_provider.publishing.outage import Outage
 
         self._keep_to(post_key, tiktok_conn_id)
+        outage = Outage()
         with TikTokHook(self.tiktok_conn_id) as hook:
             try:
                 return self._finish(context, hook, Outcome.from_event(event), reused=reused)
             except DeferTask as pause:
                 self._pause(pause)
-        return self.execute(context)
+            except TikTokError as error:
+                # What the triggerer has heard is asked for once more.
+                self._pause(outage.pause(error), outage.since)
+        return self._execute(context, outage.since)
 
     def _keep_to(self, post_key: str | None, tiktok_conn_id: str | None) -> None:
         """Keep to the post with which the task has left: its templates may be rendered to another one by now."""
@@ -163,10 +180,10 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         task = claimant_of(context).task
         return RateLimiter(hook.store, task, on_cap=self.on_cap, draft=cap is Cap.DRAFTS)
 
-    def _pause(self, pause: "DeferTask") -> None:
+    def _pause(self, pause: "DeferTask", outage_since: str | None = None) -> None:
         """Leave the worker until it is time; without deferral, wait on it."""
         if self.deferrable:
-            leave_worker(self, pause, **self._rendered())
+            leave_worker(self, pause, **self._rendered(), outage_since=outage_since)
         self.log.info("Waiting %.0f s on the worker, as %s.", pause.seconds, pause.reason)
         time.sleep(pause.seconds)
 

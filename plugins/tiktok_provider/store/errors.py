@@ -108,7 +108,7 @@ def unknown_account(conn_id: str) -> ConnectionSettingsError:
 
 def connection_not_found(conn_id: str) -> ConnectionUnreadableError:
     """Return the error of a Connection that a worker or a triggerer does not find."""
-    return ConnectionUnreadableError(
+    return _retried_once(
         f"Connection {conn_id!r} is not defined, or could not be read. Create it under Admin > Connections with"
         " type TikTok, or name another one in 'tiktok_conn_id'."
     )
@@ -116,11 +116,18 @@ def connection_not_found(conn_id: str) -> ConnectionUnreadableError:
 
 def connection_not_seen(conn_id: str) -> ConnectionUnreadableError:
     """Return the error of a Connection that the API server does not find."""
-    return ConnectionUnreadableError(
+    return _retried_once(
         f"Connection {conn_id!r} is not defined where the API server can see it (in the metadata database, in a"
         " secrets backend, or in the environment of the API server itself), or it is malformed there, or was"
         " encrypted with another [core] fernet_key."
     )
+
+
+def _retried_once(message: str) -> ConnectionUnreadableError:
+    """Return the error of what is mostly a mistyped id, but can be a secrets backend that is away for a moment."""
+    error = ConnectionUnreadableError(message)
+    error.retry = Retry.ONCE
+    return error
 
 
 def no_record(conn_id: str, post_key: str) -> PostStateError:

@@ -144,7 +144,9 @@ def _error(status: int, document: object) -> TikTokError:
     except ValidationError:
         return _not_the_store(status)
     if said.error in _CLASSES:
-        return _CLASSES[said.error](said.message)
+        error = _CLASSES[said.error](said.message)
+        error.retry = said.retry
+        return error
     return StoreAnswerError(
         said.message, code=said.error, actor=said.actor, retry=said.retry, retry_after=said.retry_after
     )
@@ -156,7 +158,8 @@ def _not_the_store(status: int) -> StoreAnswerError:
         return StoreAnswerError(
             f"There is no TikTok store (HTTP {status}): this server runs without 'core' (airflow api-server --apps)"
             " or without the plugin. Install airflow-provider-tiktok where the API server runs, check with"
-            " 'airflow plugins', and set [tiktok] store_url to an API server that runs 'core'."
+            " 'airflow plugins', and set [tiktok] store_url to an API server that runs 'core'.",
+            retry=Retry.ONCE,
         )
     return StoreAnswerError(
         f"The answer is not the store's (HTTP {status}): is a proxy answering in its place?"

@@ -150,7 +150,7 @@ def on_error(
 
 def passes(error: TikTokError) -> bool:
     """Whether asking again later can help."""
-    return error.retry in (Retry.BACKOFF, Retry.NEXT_MINUTE)
+    return error.retry in (Retry.ONCE, Retry.BACKOFF, Retry.NEXT_MINUTE)
 
 
 def at_deadline(watch: Watch, last: PostStatus | None) -> Outcome:
