@@ -18,7 +18,8 @@ _HEAD = """\
 
 Written by `scripts/write_error_docs.py` from `tiktok_provider/error_table.py`.
 
-"Retry" is what the default retry policy does; no retry sends a post twice, see [posts.md](posts.md). A per-minute \
+"Retry" is what the default retry policy does, for faults that pass after an [outage](posts.md#outages) that has \
+lasted too long; no retry sends a post twice, see [posts.md](posts.md). A per-minute \
 limit and a 24-hour cap are waited for in the triggerer, without a retry, unless `on_cap="fail"` says otherwise.
 
 "Starts nothing" marks the refusals that TikTok documents for a call that starts a post, with an HTTP status below \

@@ -68,6 +68,7 @@ class Retry(StrEnum):
     """Whether repeating the task helps, and when."""
 
     NEVER = "never"
+    ONCE = "once, after some seconds"
     BACKOFF = "soon, with growing delays"
     NEXT_MINUTE = "after TikTok's window of one minute"
     NEXT_DAY = "after TikTok's window of 24 hours"

@@ -76,6 +76,14 @@ _CONFIG = {
                 "example": None,
                 "default": "32000000",
             },
+            "outage_patience": {
+                "description": "Seconds for which a task waits for the end of an outage of TikTok, the network or the"
+                " API server, away from its worker, before its try fails. 0: its try fails at once.",
+                "version_added": "0.1.0",
+                "type": "integer",
+                "example": None,
+                "default": "7200",
+            },
         },
     }
 }

@@ -150,6 +150,8 @@ def _environment(sandbox: Sandbox, accounts: Mapping[str, Account], store_url: s
         "_AIRFLOW_PROCESS_CONTEXT": "server",
         "AIRFLOW__TIKTOK__ALLOWED_HOSTS": sandbox.url,
         "AIRFLOW__TIKTOK__STORE_URL": store_url,
+        # A try that meets a fault ends; the next one follows at once.
+        "AIRFLOW__TIKTOK__OUTAGE_PATIENCE": "0",
     }
 
 

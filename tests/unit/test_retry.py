@@ -1,13 +1,17 @@
 """What the default retry policy decides."""
 
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from airflow.sdk import Context
 from airflow.sdk.definitions.retry_policy import RetryAction
 
 from tiktok_provider.error_table import api_error
 from tiktok_provider.exceptions import InvalidInputError, TikTokError, UnreachableError
 from tiktok_provider.retry import TikTokRetryPolicy, retry_delay
+from tiktok_provider.store.errors import connection_not_found
 
 AWAY = UnreachableError("away", maybe_processed=False)
 
@@ -46,6 +50,18 @@ def test_a_fault_is_waited_out_at_least_as_long_as_tiktok_says(named: float, sec
     delay = retry_delay(api_error("internal_error", 503, retry_after=named), 1)
     assert delay is not None
     assert timedelta(seconds=seconds) <= delay <= timedelta(seconds=seconds * 1.25)
+
+
+@pytest.mark.parametrize(("try_number", "max_tries"), [(1, 3), (3, 5)], ids=["the first", "after a clear"])
+def test_a_connection_that_is_not_found_gets_one_short_retry(try_number: int, max_tries: int) -> None:
+    policy, error = TikTokRetryPolicy(), connection_not_found("mistyped")
+    context = cast(Context, {"task": SimpleNamespace(retries=3)})
+    first = policy.evaluate(error, try_number, max_tries, context)
+    assert first.action is RetryAction.RETRY
+    assert first.retry_delay is not None
+    assert first.retry_delay < timedelta(seconds=15)
+    second = policy.evaluate(error, try_number + 1, max_tries, context)
+    assert second.action is RetryAction.FAIL
 
 
 def test_other_exceptions_follow_airflows_own_rules() -> None:

@@ -15,6 +15,7 @@ from tiktok_provider.exceptions import (
     PostFailedError,
     PostTimeoutError,
     PostUncertainError,
+    TikTokError,
     TooLateError,
 )
 from tiktok_provider.links import TikTokPostLink, show_post
@@ -134,9 +135,14 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
 
     def execute(self, context: "Context") -> PostResult:
         """Send the post unless it is on record as sent, then wait or defer."""
+        return self._execute(context)
+
+    def _execute(self, context: "Context", outage_since: str | None = None) -> PostResult:
         from tiktok_provider.hooks.tiktok import TikTokHook
         from tiktok_provider.publishing.deferral import DeferTask
+        from tiktok_provider.publishing.outage import Outage
 
+        outage = Outage(outage_since)
         self._label(context)
         with FewFrames(), TikTokHook(self.tiktok_conn_id) as hook:
             self.check_parameters()
@@ -145,11 +151,14 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
                 try:
                     return self._publish(context, hook)
                 except DeferTask as pause:
+                    outage.end()
                     self._pause(pause)
                 except TooLateError as error:
                     if self.on_late == "fail":
                         raise
                     raise AirflowSkipException(str(error)) from error
+                except TikTokError as error:
+                    self._pause(outage.pause(error), outage.since)
 
     def execute_again(
         self,
@@ -158,10 +167,14 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         *,
         post_key: str | None = None,
         tiktok_conn_id: str | None = None,
+        outage_since: str | None = None,
     ) -> PostResult:
-        """Go on after a deferral that was about the time alone; see ``execute_complete``."""
+        """Go on after a deferral that was about the time alone; see ``execute_complete``.
+
+        :param outage_since: when the outage began that the task has waited for, if it has.
+        """
         self._keep_to(post_key, tiktok_conn_id)
-        return self.execute(context)
+        return self._execute(context, outage_since)
 
     def execute_complete(
         self,
@@ -182,15 +195,20 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         """
         from tiktok_provider.hooks.tiktok import TikTokHook
         from tiktok_provider.publishing.deferral import DeferTask
+        from tiktok_provider.publishing.outage import Outage
 
         self._keep_to(post_key, tiktok_conn_id)
+        outage = Outage()
         self._label(context)
         with FewFrames(), TikTokHook(self.tiktok_conn_id) as hook:
             try:
                 return self._finish(context, hook, Outcome.from_event(event), reused=reused)
             except DeferTask as pause:
                 self._pause(pause)
-        return self.execute(context)
+            except TikTokError as error:
+                # What the triggerer has heard is asked for once more.
+                self._pause(outage.pause(error), outage.since)
+        return self._execute(context, outage.since)
 
     def _keep_to(self, post_key: str | None, tiktok_conn_id: str | None) -> None:
         """Keep to the post with which the task has left: its templates may be rendered to another one by now."""
@@ -238,10 +256,10 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         task = claimant_of(context).task
         return RateLimiter(hook.store, task, on_cap=self.on_cap, draft=cap is Cap.DRAFTS)
 
-    def _pause(self, pause: "DeferTask") -> None:
+    def _pause(self, pause: "DeferTask", outage_since: str | None = None) -> None:
         """Leave the worker until it is time; without deferral, wait on it."""
         if self.deferrable:
-            leave_worker(self, pause, self.tiktok_conn_id, **self._rendered())
+            leave_worker(self, pause, self.tiktok_conn_id, **self._rendered(), outage_since=outage_since)
         self.log.info("%s The task keeps its worker.", pause)
         # A person may reopen an account that a cap has closed.
         time.sleep(min(pause.seconds, _LOOK_AGAIN) if pause.cap else pause.seconds)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
-from tiktok_provider.exceptions import FewFrames
+from tiktok_provider.exceptions import FewFrames, TikTokError
 from tiktok_provider.operators.leave_worker import leave_worker
 from tiktok_provider.publishing.parameters import TypedParameters
 from tiktok_provider.retry import TikTokRetryPolicy
@@ -48,21 +48,34 @@ class TikTokCreatorInfoOperator(TypedParameters, BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Ask TikTok, as soon as the account may."""
+        return self._execute(context)
+
+    def _execute(self, context: "Context", outage_since: str | None = None) -> dict[str, Any]:
         from tiktok_provider.hooks.tiktok import TikTokHook
         from tiktok_provider.publishing.deferral import DeferTask
+        from tiktok_provider.publishing.outage import Outage
         from tiktok_provider.publishing.post_key import claimant_of
         from tiktok_provider.publishing.rate_limit import RateLimiter
         from tiktok_provider.store.rate_limits import Endpoint
 
+        outage = Outage(outage_since)
         with FewFrames(), TikTokHook(self.tiktok_conn_id) as hook:
             self.check_parameters()
-            rate_limiter = RateLimiter(hook.store, claimant_of(context).task, on_cap="fail")
             try:
+                rate_limiter = RateLimiter(hook.store, claimant_of(context).task, on_cap="fail")
                 with rate_limiter.call(Endpoint.CREATOR_INFO) as take_again:
                     return hook.creator_info(take_again).model_dump(mode="json")
             except DeferTask as pause:
                 leave_worker(self, pause, self.tiktok_conn_id)
+            except TikTokError as error:
+                leave_worker(self, outage.pause(error), self.tiktok_conn_id, outage_since=outage.since)
 
-    def execute_again(self, context: "Context", event: Any = None) -> dict[str, Any]:  # noqa: ARG002  (Airflow's)
+    def execute_again(
+        self,
+        context: "Context",
+        event: Any = None,  # noqa: ARG002  (Airflow's)
+        *,
+        outage_since: str | None = None,
+    ) -> dict[str, Any]:
         """Go on after the deferral."""
-        return self.execute(context)
+        return self._execute(context, outage_since)

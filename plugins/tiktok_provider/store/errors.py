@@ -123,7 +123,7 @@ def unknown_account(conn_id: str) -> ConnectionSettingsError:
 
 def connection_not_found(conn_id: str) -> ConnectionUnreadableError:
     """Return the error of a Connection that a worker or a triggerer does not find."""
-    return ConnectionUnreadableError(
+    return _retried_once(
         f"Connection {conn_id!r} is not defined, or could not be read.\n"
         "Create it under Admin > Connections with type TikTok, or name another one in 'tiktok_conn_id'."
     )
@@ -131,12 +131,19 @@ def connection_not_found(conn_id: str) -> ConnectionUnreadableError:
 
 def connection_not_seen(conn_id: str) -> ConnectionUnreadableError:
     """Return the error of a Connection that the API server does not find."""
-    return ConnectionUnreadableError(
+    return _retried_once(
         f"Connection {conn_id!r} is not defined where the API server can see it.\n"
         "That is in the metadata database, in a secrets backend, or in the environment of the API server itself. Or"
         " it"
         " is malformed there, or was encrypted with another [core] fernet_key."
     )
+
+
+def _retried_once(message: str) -> ConnectionUnreadableError:
+    """Return the error of what is mostly a mistyped id, but can be a secrets backend that is away for a moment."""
+    error = ConnectionUnreadableError(message)
+    error.retry = Retry.ONCE
+    return error
 
 
 def no_record(conn_id: str, post_key: str) -> PostStateError:

@@ -149,7 +149,9 @@ def _error(status: int, document: object) -> TikTokError:
     # It may be a stranger's.
     message = plain_text(said.message)
     if said.error in _CLASSES:
-        return _CLASSES[said.error](message)
+        error = _CLASSES[said.error](message)
+        error.retry = said.retry
+        return error
     return StoreAnswerError(
         message, code=said.error, actor=said.actor, retry=said.retry, retry_after=said.retry_after
     )
@@ -163,7 +165,8 @@ def _not_the_store(status: int) -> StoreAnswerError:
             "It runs without 'core' (airflow api-server --apps) or without the plugin. Install"
             " airflow-provider-tiktok"
             " where the API server runs, check with 'airflow plugins', and set [tiktok] store_url to an API server"
-            " that runs 'core'."
+            " that runs 'core'.",
+            retry=Retry.ONCE,
         )
     return StoreAnswerError(
         f"The answer is not the store's (HTTP {status}).\n"

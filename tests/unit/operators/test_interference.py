@@ -289,6 +289,7 @@ def test_a_publish_id_that_tiktok_has_forgotten_is_no_success_without_waiting_ei
     creator: Creator, task: Task, clip: Path
 ) -> None:
     publish(clip, wait=False).execute(task.context)
+    pass_in_the_record(finishing_at=ago(minutes=20))
     creator.sandbox.add_fault("error", path=STATUS, code="invalid_publish_id", times=None)
     with pytest.raises(UncertainPostError):
         publish(clip, wait=False).execute(task.next_try().context)

@@ -4,11 +4,8 @@ from collections.abc import Callable
 
 from tiktok_provider.api.posting import PostStatus, Status
 from tiktok_provider.error_table import UPLOAD_INCOMPLETE
-from tiktok_provider.publishing.waiting.polling import Outcome
+from tiktok_provider.publishing.waiting.polling import FORGOTTEN, Outcome
 from tiktok_provider.store.posts import PostOutcome, PostState
-
-# TikTok no longer says what became of a publish id.
-FORGOTTEN = "invalid_publish_id"
 
 
 def post_outcome_of(outcome: Outcome, post_url: Callable[[str], str | None]) -> PostOutcome | None:

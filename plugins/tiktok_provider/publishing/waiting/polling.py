@@ -26,6 +26,10 @@ PAUSE_PER_AGE = 0.15
 MINUTE_WINDOW = 60.0
 # An upload URL lives an hour. If bytes are missing a while after that, they can never come.
 UPLOAD_IS_OVER = 75 * 60.0
+# TikTok does not know a publish id, or not any more.
+FORGOTTEN = "invalid_publish_id"
+# Seconds after which it must know one that it has given.
+KNOWN_AFTER = 120.0
 # A last poll that cannot be made within so many seconds after the deadline is given up.
 LAST_POLL_PATIENCE = 120.0
 # What TikTok would say of a post whose end is on record.
@@ -136,7 +140,7 @@ def on_error(
 
     :param last: TikTok's last answer, if there was one.
     """
-    if not passes(error):
+    if not passes(error) and not _may_be_too_new(watch, error, now):
         if last is not None and last.status == Status.PUBLISH_COMPLETE:
             # Only its id is missing, and TikTok gives it no more.
             return at_deadline(watch, last)
@@ -148,9 +152,15 @@ def on_error(
     return PollAgain(min(max(wanted, next_pause(watch, now)), watch.deadline - now))
 
 
+def _may_be_too_new(watch: Watch, error: TikTokError, now: float) -> bool:
+    """Whether status may not know yet a publish id that TikTok itself has given us; a sensor's may be mistyped."""
+    is_unknown = isinstance(error, ApiError) and error.code == FORGOTTEN
+    return is_unknown and watch.post_key is not None and now < watch.started_at + KNOWN_AFTER
+
+
 def passes(error: TikTokError) -> bool:
     """Whether asking again later can help."""
-    return error.retry in (Retry.BACKOFF, Retry.NEXT_MINUTE)
+    return error.retry in (Retry.ONCE, Retry.BACKOFF, Retry.NEXT_MINUTE)
 
 
 def at_deadline(watch: Watch, last: PostStatus | None) -> Outcome:
@@ -212,7 +222,7 @@ def _uncertain(publish_id: str, refusal: dict[str, Any]) -> PostUncertainError:
     """Say what can be done: a publish id that TikTok has forgotten is lost, anything else can be mended."""
     way_out = (
         "It may be out: look at the account."
-        if refusal.get("code") == "invalid_publish_id"
+        if refusal.get("code") == FORGOTTEN
         else "It may come out all the same. Once this is mended, clear this task: it goes on with the same post."
     )
     return PostUncertainError(

@@ -1,5 +1,6 @@
 """The decisions while a post is under way."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -218,6 +219,14 @@ def test_each_bad_ending_has_its_own_error(
 def test_an_event_that_is_not_ours_is_never_taken_for_success(event: Any) -> None:
     with pytest.raises(ValueError, match="not one of ours"):
         Outcome.from_event(event)
+
+
+def test_a_publish_id_that_tiktok_has_just_given_may_not_be_known_to_its_status_yet() -> None:
+    refusal = api_error("invalid_publish_id", 400)
+    of_a_post = replace(watch(), post_key="sku-42")
+    assert isinstance(on_error(of_a_post, refusal, START + 60), PollAgain)
+    assert isinstance(on_error(of_a_post, refusal, START + 180), Outcome)
+    assert isinstance(on_error(watch(), refusal, START + 60), Outcome), "a sensor's may be mistyped"
 
 
 def test_a_post_that_is_out_stays_so_when_tiktok_refuses_to_tell_its_id() -> None:
