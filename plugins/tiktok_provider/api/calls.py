@@ -116,7 +116,7 @@ def decode(answer: Answer) -> dict[str, Any]:
     """
     try:
         document = jsonlib.loads(answer.content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _not_json(answer) from error
     if not isinstance(document, dict):
         raise _not_json(answer)
@@ -164,6 +164,8 @@ def parse(model: type[ModelT], data: Mapping[str, Any]) -> ModelT:
     """
     try:
         return model.model_validate(data)
+    except RecursionError:
+        raise UnexpectedAnswerError("TikTok's answer is nested too deeply to be one of its own.") from None
     except ValidationError as error:
         fields = ", ".join(sorted({".".join(map(str, e["loc"])) for e in error.errors(include_input=False)}))
         raise UnexpectedAnswerError(

@@ -21,6 +21,7 @@ from tenacity import (
     wait_random,
 )
 
+from tiktok_provider.api.answers import MOST_SECONDS, PLAIN, BoundedAnswer
 from tiktok_provider.api.calls import Answer, Call, Request, retry_after, token_is_rejected
 from tiktok_provider.exceptions import UnreachableError
 
@@ -115,8 +116,11 @@ class SyncDriver:
         if request.check:
             request.check()
         body = request.body() if request.body else None
-        response = self._client.request(**_arguments(request, token), content=body)
-        return Answer(response.status_code, response.headers, response.content)
+        with self._client.stream(**_arguments(request, token), content=body) as response:
+            answer = BoundedAnswer(response)
+            for piece in response.iter_raw():
+                answer.add(piece)
+            return answer.finish()
 
 
 class AsyncDriver:
@@ -167,8 +171,18 @@ class AsyncDriver:
         if request.check:
             await asyncio.to_thread(request.check)
         body = _as_async(request) if request.body else None
-        response = await self._client.request(**_arguments(request, token), content=body)
-        return Answer(response.status_code, response.headers, response.content)
+        try:
+            # httpx limits each read alone: an answer that drips would hold up all that wait for the same account.
+            async with (
+                asyncio.timeout(None if body else MOST_SECONDS),
+                self._client.stream(**_arguments(request, token), content=body) as response,
+            ):
+                answer = BoundedAnswer(response)
+                async for piece in response.aiter_raw():
+                    answer.add(piece)
+                return answer.finish()
+        except TimeoutError:
+            raise httpx.ReadTimeout("The answer takes too long.") from None
 
 
 async def _no_token(rejected: str | None) -> str | None:  # noqa: ARG001
@@ -181,7 +195,7 @@ async def _as_async(request: Request) -> AsyncIterator[bytes]:
 
 
 def _arguments(request: Request, token: str | None) -> dict[str, Any]:
-    headers = dict(request.headers)
+    headers = {**PLAIN, **request.headers}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     return {

@@ -1,25 +1,31 @@
 """Authorization. Sources: TikTok's "Login Kit for Web", "Login Kit for Desktop" and "Manage user access tokens"."""
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from tiktok_provider.api.calls import Answer, Answered, Call, Request, decode, parse, retry_after
 from tiktok_provider.api.hosts import AUTHORIZE_URL
 from tiktok_provider.error_table import oauth_error
 
+log = logging.getLogger(__name__)
+
+# Seconds: five years. TikTok documents a day for access tokens and a year for refresh tokens.
+LONGEST_LIFETIME = 5 * 365 * 86_400.0
 TOKEN_PATH = "/v2/oauth/token/"
 REVOKE_PATH = "/v2/oauth/revoke/"
 
 
 class TokenResponse(Answered):
-    """What the token endpoint gave. With the two that must be there it is worth keeping: the old one may be dead.
+    """What the token endpoint gave. With an access token it is worth keeping, whatever else is odd: the old refresh
+    token may be dead. What cannot be used counts as left out, with a warning.
 
-    :param expires_in: seconds that the access token lives from now.
+    :param expires_in: seconds that the access token lives from now; None if TikTok leaves it out.
     :param refresh_token: empty if TikTok leaves it out, which means that the old one stays.
     :param refresh_expires_in: seconds that the refresh token lives from now; None if TikTok leaves it out.
     :param open_id: empty if TikTok leaves it out.
@@ -27,12 +33,53 @@ class TokenResponse(Answered):
     """
 
     access_token: str = Field(min_length=1, repr=False)
-    expires_in: int
+    expires_in: float | None = None
     refresh_token: str = Field(default="", repr=False)
-    refresh_expires_in: int | None = None
+    refresh_expires_in: float | None = None
     open_id: str = ""
     scope: str = ""
     token_type: str = "Bearer"
+
+    @field_validator("expires_in", "refresh_expires_in", mode="before")
+    @classmethod
+    def _usable_seconds(cls, value: object, field: ValidationInfo) -> float | None:
+        seconds = _number(value)
+        if seconds is None or not seconds > 0:
+            _report_unusable(field)
+            return None
+        if seconds > LONGEST_LIFETIME:
+            log.warning("TikTok's answer has too long a lifetime in %s; shortened.", field.field_name)
+        return min(seconds, LONGEST_LIFETIME)
+
+    @field_validator("refresh_token", "open_id", "token_type", mode="before")
+    @classmethod
+    def _usable_text(cls, value: object, field: ValidationInfo) -> object:
+        if isinstance(value, str | int):
+            return value
+        _report_unusable(field)
+        return ""
+
+    @field_validator("scope", mode="before")
+    @classmethod
+    def _usable_scope(cls, value: object, field: ValidationInfo) -> str:
+        if isinstance(value, list):
+            return ",".join(map(str, value))
+        if isinstance(value, str):
+            return value
+        _report_unusable(field)
+        return ""
+
+
+def _number(value: object) -> float | None:
+    try:
+        return None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _report_unusable(field: ValidationInfo) -> None:
+    """Name the field alone: its value may be anything, a token too."""
+    log.warning("TikTok's answer has nothing usable in %s; it counts as left out.", field.field_name)
 
 
 def new_code_verifier() -> str:

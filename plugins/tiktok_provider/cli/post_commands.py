@@ -110,7 +110,7 @@ def row(record: PostRecord, output: str) -> Row:
 
 def media_of(record: PostRecord) -> str:
     """Return what the media of a post are known by."""
-    return record.fingerprint
+    return record.location or record.fingerprint
 
 
 def _report_closures(conn_ids: Collection[str]) -> None:

@@ -136,7 +136,7 @@ def wrong_fields(error: ValidationError) -> str:
 def _document(answer: Answer) -> object:
     try:
         return json.loads(answer.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         # Nothing that the store says is a text.
         return ""
 

@@ -13,6 +13,7 @@ REFRESH_LEAD = timedelta(minutes=5)
 # An account whose refresh token ends sooner than this is shown as expiring.
 EXPIRING = timedelta(days=30)
 # What TikTok documents; believed only of tokens that say nothing of their own.
+ACCESS_LIFETIME = timedelta(days=1)
 REFRESH_LIFETIME = timedelta(days=365)
 
 
@@ -144,8 +145,8 @@ class StoredTokens:
 def granted(answer: TokenResponse, asked_at: datetime, previous: StoredTokens | None = None) -> StoredTokens:
     """Return the set that TikTok gave, with the lifetimes that it gave.
 
-    Where TikTok does not say how long the refresh token lives, one that has stayed ends when it did before, and a new
-    one after the year that TikTok documents.
+    Where TikTok does not say how long the access token lives, it is the day that TikTok documents. Where it does not
+    say so of the refresh token, one that has stayed ends when it did before, and a new one after the documented year.
 
     :param asked_at: when the request left, so that no time on the way is counted as lifetime.
     :param previous: what stays where the answer is blank.
@@ -159,7 +160,7 @@ def granted(answer: TokenResponse, asked_at: datetime, previous: StoredTokens | 
     return StoredTokens(
         access_token=access_token,
         refresh_token=refresh_token,
-        access_expires_at=asked_at + timedelta(seconds=answer.expires_in),
+        access_expires_at=asked_at + timedelta(seconds=answer.expires_in or ACCESS_LIFETIME.total_seconds()),
         refresh_expires_at=_refresh_end(answer, refresh_token, asked_at, previous),
         open_id=open_id,
         scope=answer.scope or (previous.scope if previous else ""),
