@@ -209,8 +209,8 @@ def _required(conn_id: str, label: str, value: str | None) -> str:
         )
     if not value.isprintable() or " " in value:
         raise ConnectionSettingsError(
-            f"Connection {conn_id!r}: its {label} has a blank, a line break or a control character inside."
-            " Copy it once more from the TikTok app's page in TikTok's developer portal."
+            f"Connection {conn_id!r}: a blank or a line break is inside its {label}.\n"
+            "Or another control character. Copy it once more from the TikTok app's page in TikTok's developer portal."
         )
     return value
 

@@ -101,7 +101,7 @@ def test_each_bad_ending_has_its_own_error(
     ("parameters", "said"),
     [
         ({"publish_id": None}, "publish_id is None"),
-        ({"publish_id": " "}, "publish_id is blank"),
+        ({"publish_id": " "}, "publish_id is ' ': a template or a data frame left no value"),
         (
             {"publish_id": "p", "wait_for": "done"},
             "wait_for is 'done', allowed: complete, post_id, inbox, posted",
