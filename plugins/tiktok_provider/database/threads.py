@@ -1,4 +1,4 @@
-"""The threads in which the store blocks: two for its work on the database, two for lookups before it."""
+"""The threads in which the store blocks: two for its work on the database, four for lookups before it."""
 
 import asyncio
 import contextvars
@@ -19,6 +19,7 @@ _READS = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tiktok-store-read
 # Connections of callers that have not authenticated yet are looked up apart: a slow secrets backend must not make the
 # store wait for strangers.
 _LOOKUPS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tiktok-lookup")
+_KNOWN_LOOKUPS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tiktok-known-lookup")
 
 
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:
@@ -34,6 +35,11 @@ async def in_read_thread(function: Callable[..., T], *arguments: object) -> T:
 async def in_lookup_thread(function: Callable[..., T], *arguments: object) -> T:
     """Run a lookup for a caller that has not authenticated yet; see ``in_thread``."""
     return await _run_in(_LOOKUPS, function, *arguments)
+
+
+async def in_known_lookup_thread(function: Callable[..., T], *arguments: object) -> T:
+    """Run a lookup for a connection whose callers have authenticated lately; see ``in_thread``."""
+    return await _run_in(_KNOWN_LOOKUPS, function, *arguments)
 
 
 async def _run_in(pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: object) -> T:

@@ -15,7 +15,7 @@ from sqlalchemy import delete, select
 
 from tiktok_provider.database.session import audit, transaction
 from tiktok_provider.database.tables import NonceRecord
-from tiktok_provider.database.threads import in_lookup_thread, in_thread
+from tiktok_provider.database.threads import in_thread
 from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.security.masking import mask
 from tiktok_provider.store.connection import trimmed
@@ -26,6 +26,7 @@ from tiktok_provider.store.signing import (
     RequestToken,
     SignedRequest,
 )
+from tiktok_provider.web.client_secrets import ClientSecrets
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +56,13 @@ class Guard:
 
     def __init__(self) -> None:
         self._audits = Allowance(AUDITED_PER_MINUTE)
+        self._secrets = ClientSecrets(lambda conn_id: _client_secret(conn_id))
 
     async def authenticate(self, request: Request, conn_id: str) -> bytes:
         """Let a read pass.
 
         :raises RequestNotAuthenticatedError: the caller does not show that it can read this Connection.
-        :raises StoreBusyError: this server cannot tell, for its database is away.
+        :raises StoreBusyError: this server cannot tell, for its database is away, or too many strangers ask.
         """
         return (await self._checked(request, conn_id))[1]
 
@@ -80,11 +82,12 @@ class Guard:
             token = RequestToken.of_headers(request.headers)
             token.check_time(datetime.now(UTC))
             body = await _body(request)
-            secret = await in_lookup_thread(_client_secret, conn_id)
             received = SignedRequest(
                 request.method, conn_id, _route(request), tuple(request.query_params.multi_items()), body
             )
-            token.check(secret, received, datetime.now(UTC))
+            await self._secrets.check(
+                conn_id, lambda secret: token.check(secret, received, datetime.now(UTC))
+            )
         except RequestNotAuthenticatedError as refusal:
             await self._report(request, conn_id, refusal)
             raise
