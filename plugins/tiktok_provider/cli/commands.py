@@ -68,8 +68,9 @@ def tiktok_disconnect(args: Namespace) -> None:
             f"Delete the tokens from connection {args.conn_id!r} where it is defined; the store cannot reach them."
         )
     if not done.revoked:
+        known = "It is not known whether TikTok has" if done.maybe_revoked else "TikTok has not"
         raise SystemExit(
-            "TikTok did not revoke the access. The owner of the account removes the app in TikTok's settings."
+            f"{known} revoked the access.\nThe owner of the account removes the app in TikTok's settings."
         )
 
 

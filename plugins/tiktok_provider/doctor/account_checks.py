@@ -76,6 +76,8 @@ def same_connection(account: ExaminedAccount) -> str:
 def tokens(account: ExaminedAccount) -> str:
     """Are there tokens?"""
     state = account.state
+    if state.closed:
+        raise CheckWarningError(state.closed)
     return f"Generation {state.generation}; the access token ends on {_day(state.access_expires_at)}."
 
 

@@ -37,6 +37,8 @@ def check_health(conn_id: str) -> Health:
     if isinstance(outcome, Busy):
         problem = f"Another process is refreshing it, or TikTok needs a pause, for {outcome.retry_in:.0f} s."
         return Health(conn_id=conn_id, state=AccountState.UNKNOWN, problem=problem)
+    if outcome.closed:
+        return Health(conn_id=conn_id, state=AccountState.DEAD, problem=outcome.closed)
     return _lifetime(conn_id, outcome.refresh_expires_at)
 
 

@@ -18,7 +18,7 @@ from tiktok_provider.security.masking import TOKEN_MASKS, mask_in_task
 from tiktok_provider.store.address import store_is_in_process
 from tiktok_provider.store.client import AsyncStore, Store
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.errors import AccountChangedError, AccountDeadError, StoreBusyError
+from tiktok_provider.store.errors import AccountChangedError, StoreBusyError
 from tiktok_provider.store.requests import GetTokens, RefreshTokens, StoreRequest
 from tiktok_provider.store.token_sets import REFRESH_LEAD, Busy, TokenState, tokens_conn_id
 
@@ -105,6 +105,8 @@ def current_token(client_secret: str, rejected: str | None = None, clock: Clock 
     :raises TikTokError: what the store raises.
     """
     state: TokenState = yield GetTokens()
+    if state.closed:
+        log.warning("%s", state.closed)
     if state.needs_refresh(clock()):
         state = yield from _refreshed_if_possible(state, clock)
     token = yield from _decrypted(state, client_secret)
@@ -118,8 +120,6 @@ def _refreshed_if_possible(state: TokenState, clock: Clock) -> Generator[Step, A
     """Refresh before the token expires; until then a refresh may fail."""
     try:
         return (yield from _refreshed(state, clock))
-    except AccountDeadError:
-        raise
     except TikTokError as error:
         if state.access_expires_at <= clock():
             raise

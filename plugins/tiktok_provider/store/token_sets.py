@@ -27,6 +27,7 @@ class TokenState:
     """The current tokens of an account as workers and triggers receive them. The refresh token is not among it.
 
     :param generation: grows with every new pair of tokens.
+    :param closed: why there are no newer tokens to be had any more, though this access token still lives; else empty.
     :param encrypted_access_token: with a key derived from the client secret; empty where no reader needs it.
     """
 
@@ -36,12 +37,13 @@ class TokenState:
     refresh_expires_at: datetime
     open_id: str
     scope: str
+    closed: str = ""
     # No two encryptions of one token are equal.
     encrypted_access_token: str = field(default="", repr=False, compare=False)
 
     def needs_refresh(self, now: datetime) -> bool:
-        """Whether the access token has less than five minutes left."""
-        return self.access_expires_at - now < REFRESH_LEAD
+        """Whether the access token has less than five minutes left, and a newer one can be had."""
+        return not self.closed and self.access_expires_at - now < REFRESH_LEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,9 @@ class AccountSummary:
 class Disconnected:
     """How a disconnect went; the store's tokens are wiped in any case.
 
-    :param revoked: whether TikTok has taken the app's access away.
-    :param problem: why not; empty if it has.
+    :param revoked: whether TikTok has taken the app's access away, as far as is known.
+    :param maybe_revoked: whether it may have, though its answer was lost.
+    :param problem: why not, or why that is not known; empty if it has.
     :param initial_tokens_remain: the user's Connection still holds initial tokens, which the store cannot wipe
         because they come from the environment or a secrets backend; they are not used again. Or the Connection
         cannot be decrypted, and may hold some.
@@ -98,6 +101,7 @@ class Disconnected:
 
     conn_id: str
     revoked: bool
+    maybe_revoked: bool = False
     problem: str = ""
     initial_tokens_remain: bool = False
 

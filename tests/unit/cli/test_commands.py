@@ -106,7 +106,7 @@ def test_disconnect_revokes_at_tiktok_and_wipes_the_tokens(connected: Creator, t
 def test_disconnect_wipes_the_tokens_also_if_tiktok_refuses_and_says_so(
     connected: Creator, terminal: Terminal
 ) -> None:
-    connected.sandbox.add_fault("status", path="/v2/oauth/revoke/", status=500)
+    connected.sandbox.add_fault("status", path="/v2/oauth/revoke/", status=400)
     done = terminal.run("disconnect", CONN_ID)
     assert (done.code, done.rows[0]["revoked"]) == (1, False)
     assert "TikTok's settings" in done.said

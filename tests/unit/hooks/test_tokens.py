@@ -10,6 +10,7 @@ import pytest
 from tiktok_provider.exceptions import ConnectionUnreadableError
 from tiktok_provider.hooks.tokens import SPREAD, Pause, RenewSecret, Steps, Token, current_token
 from tiktok_provider.security.encryption import Purpose, encrypt
+from tiktok_provider.store.errors import AccountDeadError
 from tiktok_provider.store.requests import GetTokens, RefreshTokens, StoreRequest
 from tiktok_provider.store.token_sets import Busy, TokenState
 
@@ -113,3 +114,25 @@ def test_an_answer_without_a_token_is_an_error_that_says_what_it_means_if_it_las
     said = str(caught.value)
     for part in ("for generation 3", "passes by itself", "If it lasts", "airflow tiktok connect mia"):
         assert part in said
+
+
+def test_the_last_token_of_a_closed_account_is_used_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    almost_over = replace(living(), access_expires_at=NOW + timedelta(seconds=10), closed="Connect it again.")
+    assert end_of(begun(), almost_over).value == "act.fake"
+    assert "Connect it again." in caplog.text
+
+
+def test_a_refresh_that_is_refused_before_the_token_ends_does_not_end_the_caller() -> None:
+    steps = begun()
+    step = steps.send(replace(living(), access_expires_at=NOW + timedelta(seconds=10)))
+    assert isinstance(step, RefreshTokens)
+    with pytest.raises(StopIteration) as done:
+        steps.throw(AccountDeadError("Connect it again."))
+    assert done.value.value.value == "act.fake"
+
+
+def test_a_closed_account_whose_token_tiktok_refuses_is_dead() -> None:
+    steps = begun(rejected="act.fake")
+    assert isinstance(steps.send(replace(living(), closed="Connect it again.")), RefreshTokens)
+    with pytest.raises(AccountDeadError):
+        steps.throw(AccountDeadError("Connect it again."))

@@ -12,7 +12,14 @@ from airflow.models import Connection
 from sqlalchemy import CursorResult, delete
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+)
 
 from tiktok_provider.api.oauth import TokenResponse, refresh_tokens, revoke
 from tiktok_provider.database.accounts import transitions as changes
@@ -33,7 +40,14 @@ from tiktok_provider.database.clock import database_now
 from tiktok_provider.database.session import change, transaction
 from tiktok_provider.database.tables import NonceRecord
 from tiktok_provider.database.threads import in_read_thread, in_thread
-from tiktok_provider.exceptions import ConnectionUnreadableError, OAuthError, TikTokError, UnreachableError
+from tiktok_provider.exceptions import (
+    ApiError,
+    ConnectionUnreadableError,
+    OAuthError,
+    Retry,
+    TikTokError,
+    UnreachableError,
+)
 from tiktok_provider.security.encryption import Purpose, encrypt
 from tiktok_provider.security.masking import TOKEN_MASKS
 from tiktok_provider.security.redaction import redact
@@ -62,6 +76,8 @@ report_warning: ContextVar[Callable[[str], object]] = ContextVar("report_warning
 # one, in seconds.
 PATIENCE_TO_WRITE = 600.0
 _LONGEST_PAUSE = 15.0
+# To take the access away, where an answer is lost or TikTok has a fault.
+REVOKE_TRIES = 4
 _TRANSIENT: tuple[type[Exception], ...] = (StoreBusyError, StoreNotReadyError, SQLAlchemyError)
 
 
@@ -279,12 +295,31 @@ class AccountService:
         tokens = await in_thread(self._read_tokens, account)
         if tokens is None:
             raise not_connected(account.conn_id)
-        call = revoke(account.client_key, account.client_secret, tokens.access_token)
+        access_token, lost = tokens.access_token, list[UnreachableError]()
+
+        async def revoke_once() -> None:
+            try:
+                await self._call(
+                    account.base_url, revoke(account.client_key, account.client_secret, access_token)
+                )
+            except UnreachableError as error:
+                lost.extend([error] if error.maybe_processed else [])
+                raise
+
+        # Taking the same access away twice does no harm.
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_may_pass),
+            stop=stop_after_attempt(REVOKE_TRIES),
+            wait=wait_exponential(multiplier=0.5, max=4),
+            sleep=self._sleep,
+            reraise=True,
+        )
         try:
-            await self._call(account.base_url, call)
+            await retrying(revoke_once)
         except TikTokError as error:
-            redact(error, account.client_secret, tokens.access_token)
-            raise
+            redact(error, account.client_secret, access_token)
+            # A refusal after a lost answer may only mean that the access is gone already.
+            raise lost[0] if lost else error from None
 
     def _read_tokens(self, account: Account) -> StoredTokens | None:
         with transaction() as session:
@@ -326,6 +361,12 @@ def _encrypted(account: Account, state: TokenState, tokens: StoredTokens | None)
         open_id=tokens.open_id,
         scope=tokens.scope,
         encrypted_access_token=encrypt(account.client_secret, tokens.access_token, Purpose.ACCESS_TOKEN),
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, UnreachableError) or (
+        isinstance(error, ApiError) and error.retry == Retry.BACKOFF
     )
 
 

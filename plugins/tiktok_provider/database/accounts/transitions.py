@@ -26,7 +26,11 @@ from tiktok_provider.exceptions import (
     ApiError,
     ConnectionSettingsError,
     ConnectionUnreadableError,
+    ServiceError,
     TikTokError,
+    UndocumentedError,
+    UnexpectedAnswerError,
+    UnreachableError,
 )
 from tiktok_provider.store.connection import Account
 from tiktok_provider.store.errors import AccountDeadError, not_connected, unknown_account
@@ -45,9 +49,16 @@ Outcome = TokenState | Busy | TikTokError
 
 
 def look(session: Session, account: Account, now: datetime) -> Outcome:
-    """Return where the tokens are; initial tokens that were not seen before become the current ones."""
+    """Return where the tokens are; initial tokens that were not seen before become the current ones.
+
+    After a refused refresh the access token is used to its end.
+    """
     record = current_record(session, account, now)
-    return _answer(record) if record else not_connected(account.conn_id)
+    if record is None:
+        return not_connected(account.conn_id)
+    if record.dead_at and (state := _state(record)) and state.access_expires_at > now:
+        return replace(state, closed=record.last_error or _connect_again(record))
+    return _answer(record)
 
 
 def begin_refresh(session: Session, account: Account, seen_generation: int, now: datetime) -> Outcome | Lease:
@@ -104,7 +115,7 @@ def refuse(session: Session, account: Account, lease: Lease, error: ApiError, no
     if suspect:
         return Busy(leases.PAUSE_WHEN_SUSPECT.total_seconds())
     record.dead_at = now
-    record.last_error = f"{_connect_again(record)}\n{record.last_error}"
+    record.last_error = f"{_connect_again(record)}{_last_use(record, now)}\n{record.last_error}"
     return AccountDeadError(record.last_error)
 
 
@@ -158,14 +169,24 @@ def disconnect(
         actor=actor,
         conn_id=conn_id,
         open_id=open_id,
-        revoked="no" if problem else "yes",
+        revoked=_revoked(problem),
     )
     return Disconnected(
         conn_id=conn_id,
         revoked=problem is None,
+        maybe_revoked=_revoked(problem) == "perhaps",
         problem=str(problem or ""),
         initial_tokens_remain=remains,
     )
+
+
+def _revoked(problem: TikTokError | None) -> str:
+    if problem is None:
+        return "yes"
+    lost = isinstance(problem, UnreachableError) and problem.maybe_processed
+    # Only a refusal that TikTok documents proves that it has done nothing.
+    odd = isinstance(problem, ServiceError | UndocumentedError | UnexpectedAnswerError)
+    return "perhaps" if lost or odd else "no"
 
 
 def _has_initial_tokens_left(
@@ -297,8 +318,18 @@ def _remember_initial_tokens(record: AccountRecord, initial_tokens: StoredTokens
 def _answer(record: AccountRecord) -> TokenState | TikTokError:
     if record.dead_at:
         return AccountDeadError(record.last_error or _connect_again(record))
+    return _state(record) or not_connected(record.conn_id)
+
+
+def _last_use(record: AccountRecord, now: datetime) -> str:
+    if record.access_expires_at is None or record.access_expires_at <= now:
+        return ""
+    return f"\nUntil {record.access_expires_at:%Y-%m-%d %H:%M} UTC its access token is still used."
+
+
+def _state(record: AccountRecord) -> TokenState | None:
     if record.access_expires_at is None or record.refresh_expires_at is None:
-        return not_connected(record.conn_id)
+        return None
     return TokenState(
         conn_id=record.conn_id,
         generation=record.generation,

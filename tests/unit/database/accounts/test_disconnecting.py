@@ -137,3 +137,48 @@ def test_a_disconnected_account_with_a_connection_in_the_database_is_listed(mia:
     in_the_database(mia, **fields(mia, mia.issue(), {}, {}))
     disconnect(mia)
     assert [account.conn_id for account in run(mia.store().accounts())] == ["mia"]
+
+
+REVOKE = "/v2/oauth/revoke/"
+
+
+def faulty(mia: Mia, *faults: dict[str, object]) -> Disconnected:
+    """Disconnect a connected account while TikTok has these faults, one after the other."""
+    run(mia.store().look("mia"))
+    for fault in faults:
+        mia.sandbox.add_fault(path=REVOKE, **fault)  # type: ignore[arg-type]
+    return disconnect(mia)
+
+
+def test_a_fault_that_passes_costs_no_revocation(mia: Mia) -> None:
+    done = faulty(mia, {"action": "status", "status": 503, "times": 2})
+    assert (done.revoked, done.maybe_revoked, done.problem) == (True, False, "")
+    assert len(mia.sandbox.requests(REVOKE)) == 3
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "lost_answer", "times": None},
+        {"action": "status", "status": 503, "times": None},
+        {"action": "error", "code": "something_new", "times": None},
+    ],
+    ids=["lost answers", "faults", "an undocumented answer"],
+)
+def test_what_nobody_can_know_is_not_called_refused(mia: Mia, fault: dict[str, object]) -> None:
+    done = faulty(mia, fault)
+    assert (done.revoked, done.maybe_revoked) == (False, True)
+    assert mia.audit_log()[-1][1]["revoked"] == "perhaps"
+    assert mia.kept() == {}
+
+
+def test_a_refusal_after_a_lost_answer_does_not_prove_that_the_access_is_still_there(mia: Mia) -> None:
+    done = faulty(
+        mia, {"action": "lost_answer", "times": 1}, {"action": "error", "code": "invalid_grant", "times": None}
+    )
+    assert (done.revoked, done.maybe_revoked) == (False, True)
+
+
+def test_a_refusal_that_tiktok_documents_is_one(mia: Mia) -> None:
+    done = faulty(mia, {"action": "error", "code": "invalid_client", "times": None})
+    assert (done.revoked, done.maybe_revoked) == (False, False)

@@ -257,3 +257,37 @@ def test_tokens_are_masked_before_anything_can_log_them(expired: Mia) -> None:
 
 def token_values(extra: dict[str, Any]) -> tuple[str, str]:
     return extra["access_token"], extra["refresh_token"]
+
+
+class TestLastToken:
+    """A refresh is refused while the access token still lives, as some of TikTok's sandboxes do it."""
+
+    @pytest.fixture
+    def refused(self, mia: Mia) -> Mia:
+        generation = run(mia.store().look("mia")).generation
+        mia.sandbox.add_fault("error", path="/v2/oauth/token/", code="invalid_grant", times=None)
+        with pytest.raises(AccountDeadError) as caught:
+            run(mia.store().refresh("mia", generation))
+        end = mia.clock.now + timedelta(days=1)
+        assert f"Until {end:%Y-%m-%d %H:%M} UTC its access token is still used." in str(caught.value)
+        return mia
+
+    def test_it_is_used_to_its_end_with_the_reason_beside_it(self, refused: Mia) -> None:
+        state = run(refused.store().look("mia"))
+        assert "airflow tiktok connect mia" in state.closed
+        assert not state.needs_refresh(state.access_expires_at - timedelta(seconds=1))
+        assert refused.works()
+        refused.clock.advance(days=1)
+        with pytest.raises(AccountDeadError):
+            run(refused.store().look("mia"))
+
+    def test_a_caller_whose_token_tiktok_refuses_is_told_at_once(self, refused: Mia) -> None:
+        calls = refused.refreshes()
+        with pytest.raises(AccountDeadError):
+            run(refused.store().refresh("mia", 1))
+        assert refused.refreshes() == calls, "TikTok is not asked again"
+
+    def test_people_see_the_account_as_dead_with_the_moment(self, refused: Mia) -> None:
+        [account] = run(refused.store().accounts())
+        assert account.state == AccountState.DEAD
+        assert "its access token is still used" in str(account.last_error)
