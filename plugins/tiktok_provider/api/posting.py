@@ -81,11 +81,25 @@ class Started(Answered):
     upload_url: str | None = Field(default=None, repr=False)
 
 
-def _as_id_list(value: Any) -> Any:
-    """Accept what has been seen besides a list: nothing at all, or a single number."""
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
+def _as_count(value: Any) -> int | None:
+    """Return a number of bytes or an id, written as a number or as a text; None for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _as_ids(value: Any) -> list[str]:
+    """Accept what has been seen besides a list: nothing at all, or a single number. What is no id is left out."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return [str(number) for number in map(_as_count, values) if number]
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+# A success or a failure counts, however odd the rest of the answer is.
+_Count = Annotated[int | None, BeforeValidator(_as_count)]
 
 
 class PostStatus(Answered):
@@ -96,13 +110,13 @@ class PostStatus(Answered):
     """
 
     status: str
-    fail_reason: str = ""
+    fail_reason: Annotated[str, BeforeValidator(_as_text)] = ""
     # TikTok's own spelling.
-    post_ids: Annotated[tuple[str, ...], BeforeValidator(_as_id_list)] = Field(
+    post_ids: Annotated[tuple[str, ...], BeforeValidator(_as_ids)] = Field(
         default=(), alias="publicaly_available_post_id"
     )
-    uploaded_bytes: int | None = None
-    downloaded_bytes: int | None = None
+    uploaded_bytes: _Count = None
+    downloaded_bytes: _Count = None
 
 
 def file_source(plan: ChunkPlan) -> SourceInfo:

@@ -191,3 +191,28 @@ def _consent(page: str) -> dict[str, list[str]]:
     form = {"account": "mia", "decision": "approve", "scope": ["user.info.basic", "video.publish"]}
     answer = httpx.post(page, data=form)
     return parse_qs(urlsplit(answer.headers["location"]).query)
+
+
+NO_IDS: list[object] = [{}, [None], [7.3e18], "", ["soon"], [True], [[7]], [{"id": 7}], 0, [0], [-1]]
+
+
+@pytest.mark.parametrize(
+    ("said", "ids"),
+    [
+        ([7_300_000_000_000_000_001], ("7300000000000000001",)),
+        (["7300000000000000001", None], ("7300000000000000001",)),
+        ("7300000000000000001", ("7300000000000000001",)),
+        *((odd, ()) for odd in NO_IDS),
+    ],
+)
+def test_a_success_counts_whatever_is_said_of_its_id(said: object, ids: tuple[str, ...]) -> None:
+    answer = {"status": "PUBLISH_COMPLETE", "publicaly_available_post_id": said}
+    status = parse(posting.PostStatus, answer)
+    assert (status.status, status.post_ids) == ("PUBLISH_COMPLETE", ids)
+
+
+@pytest.mark.parametrize("odd", ["abc", "", 1.5, -1, {}, [], True])
+def test_odd_words_about_the_progress_and_the_reason_spoil_no_status(odd: object) -> None:
+    answer = {"status": "FAILED", "uploaded_bytes": odd, "downloaded_bytes": odd, "fail_reason": [odd]}
+    status = parse(posting.PostStatus, answer)
+    assert (status.uploaded_bytes, status.downloaded_bytes, status.fail_reason) == (None, None, "")
