@@ -174,7 +174,9 @@ def test_what_nobody_can_know_is_not_called_refused(mia: Mia, fault: dict[str, o
 
 def test_a_refusal_after_a_lost_answer_does_not_prove_that_the_access_is_still_there(mia: Mia) -> None:
     done = faulty(
-        mia, {"action": "lost_answer", "times": 1}, {"action": "error", "code": "invalid_grant", "times": None}
+        mia,
+        {"action": "lost_answer", "times": 1},
+        {"action": "error", "code": "invalid_grant", "times": None},
     )
     assert (done.revoked, done.maybe_revoked) == (False, True)
 
