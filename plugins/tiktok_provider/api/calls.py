@@ -14,6 +14,7 @@ from tiktok_provider.error_table import api_error
 from tiktok_provider.exceptions import UnexpectedAnswerError
 from tiktok_provider.plain_text import one_line, plain_text
 
+_MOST_DIGITS = 100
 # Seconds: TikTok's longest window.
 LONGEST_RETRY_AFTER = 86_400.0
 
@@ -115,12 +116,17 @@ def decode(answer: Answer) -> dict[str, Any]:
     :raises UnexpectedAnswerError: if it is not a JSON object, for example a proxy's page.
     """
     try:
-        document = jsonlib.loads(answer.content)
+        document = jsonlib.loads(answer.content, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise _not_json(answer) from error
     if not isinstance(document, dict):
         raise _not_json(answer)
     return document
+
+
+def _integer(digits: str) -> int | float:
+    """Read an integer. Python refuses those of thousands of digits, and one odd number must not cost an answer."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
 def open_envelope(answer: Answer) -> dict[str, Any]:

@@ -52,11 +52,20 @@ def test_a_lifetime_in_another_form_is_read(odd: Any, seconds: float) -> None:
     assert kept(expires_in=odd).access_expires_at == NOW + timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("odd", [10**30, 1e300, "1e400", float("inf")], ids=repr)
+@pytest.mark.parametrize("odd", [10**30, 10**200, 1e300, "1e400", float("inf")], ids=repr)
 def test_a_lifetime_beyond_all_bounds_is_shortened(odd: Any, caplog: pytest.LogCaptureFixture) -> None:
     tokens = kept(expires_in=odd, refresh_expires_in=odd)
     assert tokens.access_expires_at == NOW + timedelta(seconds=LONGEST_LIFETIME)
     assert "too long a lifetime in expires_in" in caplog.text
+
+
+def test_a_lifetime_of_more_digits_than_python_reads_costs_no_token() -> None:
+    call = refresh_tokens("key", "secret", "rft.old")
+    next(call)
+    digits = json.dumps({**USUAL, "expires_in": 7}).replace(": 7", ": " + "9" * 5000)
+    with pytest.raises(StopIteration) as done:
+        call.send(Answer(200, {}, digits.encode()))
+    assert done.value.value.access_token == "act.new"
 
 
 @pytest.mark.parametrize("field", ["refresh_token", "open_id", "scope", "token_type"])

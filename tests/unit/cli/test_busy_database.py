@@ -68,7 +68,7 @@ def test_a_database_that_stays_away_leaves_no_connection_without_tokens(
     monkeypatch.setattr(accounts, "PATIENCE_TO_WRITE", 0.0)
     away("INSERT INTO tiktok_account", ALWAYS)
     done = terminal.run(*new)
-    assert (done.code, "locked or away" in done.said, len(person.pages)) == (1, True, 1)
+    assert (done.code, "is locked" in done.said, len(person.pages)) == (1, True, 1)
     assert (stored("tiktok_mia"), stored("tiktok_mia.tokens")) == (None, None)
 
 
