@@ -100,6 +100,7 @@ def random_site(
     speed: float = 20.0,
     seed: int = 1,
     chunk_bytes: int = CHUNK_BYTES,
+    outage_patience: int = 0,
 ) -> Iterator[RandomSite]:
     """Serve the store through a proxy, and start workers; Airflow's database is the one of this process.
 
@@ -107,6 +108,7 @@ def random_site(
     :param store_share: so much of the store's calls fails. Default: none.
     :param speed: how much faster than real time the rate limits' clock and all pauses go by.
     :param chunk_bytes: for uploads. Default: a third of what is cut.
+    :param outage_patience: seconds for which a try waits faults out. Default: it ends, and the next one follows.
     """
     shot = DiceShot(store_share, random.Random(seed))
     cell = Cell(shots=[shot])
@@ -120,6 +122,7 @@ def random_site(
     environment = {
         **_environment(sandbox, found, door.url),
         "AIRFLOW__TIKTOK__UPLOAD_CHUNK_SIZE": str(chunk_bytes),
+        "AIRFLOW__TIKTOK__OUTAGE_PATIENCE": str(outage_patience),
     }
     process = child_processes.start(
         [sys.executable, "-m", "tests.faults.store_server", str(port), str(speed)],
@@ -150,8 +153,6 @@ def _environment(sandbox: Sandbox, accounts: Mapping[str, Account], store_url: s
         "_AIRFLOW_PROCESS_CONTEXT": "server",
         "AIRFLOW__TIKTOK__ALLOWED_HOSTS": sandbox.url,
         "AIRFLOW__TIKTOK__STORE_URL": store_url,
-        # A try that meets a fault ends; the next one follows at once.
-        "AIRFLOW__TIKTOK__OUTAGE_PATIENCE": "0",
     }
 
 

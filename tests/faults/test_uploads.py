@@ -29,7 +29,7 @@ TITLE = (
 def site(database: str, tiktok_sandbox: Sandbox, tmp_path: Path) -> Iterator[RandomSite]:  # noqa: ARG001
     """A worker, a store and an account."""
     tiktok_sandbox.set_switches(caps=False, processing_seconds=0.2, moderation_seconds=0)
-    with random_site(tiktok_sandbox, tmp_path, chunk_bytes=CHUNK) as running:
+    with random_site(tiktok_sandbox, tmp_path, chunk_bytes=CHUNK, outage_patience=7200) as running:
         yield running
 
 

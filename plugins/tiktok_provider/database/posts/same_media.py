@@ -21,9 +21,7 @@ def refuse_duplicate(session: Session, row: PostRow, digest: str) -> None:
     :param digest: of the media that the post of ``row`` is to have.
     :raises PostConflictError: there is one that is under way, out, or uncertain.
     """
-    holder = _holder(session, row, _slot_media(row, digest))
-    if holder is not None and holder.state not in _GIVES_WAY:
-        raise duplicate(to_record(holder))
+    _holder_that_gives_way(session, row, _slot_media(row, digest))
 
 
 def newest_elsewhere(session: Session, row: PostRow, digest: str) -> PostRow | None:
@@ -47,9 +45,8 @@ def reserve(session: Session, row: PostRow, step: Intend) -> None:
     row.slot_media = None
     if step.allow_duplicate:
         return
-    refuse_duplicate(session, row, step.digest)
     slot_media = _slot_media(row, step.digest)
-    if (holder := _holder(session, row, slot_media)) is not None:
+    if (holder := _holder_that_gives_way(session, row, slot_media)) is not None:
         holder.slot_media = None
         session.flush()
     row.slot_media = slot_media
@@ -58,6 +55,14 @@ def reserve(session: Session, row: PostRow, step: Intend) -> None:
 def _slot_media(row: PostRow, digest: str) -> str | None:
     slot = row.origin.get("run")
     return hashlib.sha256(f"{slot}\n{digest}".encode()).hexdigest() if slot and digest else None
+
+
+def _holder_that_gives_way(session: Session, row: PostRow, slot_media: str | None) -> PostRow | None:
+    """Return the post that has the media so far. Looked at once: at the next look it could be another one."""
+    holder = _holder(session, row, slot_media)
+    if holder is not None and holder.state not in _GIVES_WAY:
+        raise duplicate(to_record(holder))
+    return holder
 
 
 def _holder(session: Session, row: PostRow, slot_media: str | None) -> PostRow | None:

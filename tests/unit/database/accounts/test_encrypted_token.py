@@ -49,7 +49,7 @@ def test_no_token_is_readable_in_an_answer_and_the_refresh_token_is_not_in_it_at
     state = run(mia.store().look("mia"))
     _, document = encode(state, adapter(GetTokens.answer))
     assert set(document) == {
-        *("conn_id", "generation", "access_expires_at", "refresh_expires_at", "open_id", "scope"),
+        *("conn_id", "generation", "access_expires_at", "refresh_expires_at", "open_id", "scope", "closed"),
         "encrypted_access_token",
     }
     text = json.dumps(document) + repr(state)
