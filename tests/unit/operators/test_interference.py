@@ -1,6 +1,7 @@
 """What a person, another task or the clock does while a try publishes, or while a task is away from its worker."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.publishing import request as requests
 from tiktok_provider.publishing.chunk_stream import Upload
+from tiktok_provider.publishing.media.video_file import VideoFile
 from tiktok_provider.publishing.post_record import StoredPost
 from tiktok_provider.publishing.waiting.polling import Outcome, PollAgain, on_status
 from tiktok_provider.publishing.waiting.uncertain import UncertainPostError
@@ -344,17 +346,18 @@ def test_a_post_that_a_person_has_seen_says_that_it_is_complete(
 
 
 def test_a_storage_that_fails_stops_no_post_for_which_nothing_can_be_sent_any_more(
-    creator: Creator, task: Task, clip: Path, tmp_path: Path
+    creator: Creator, task: Task, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    video = tmp_path / "video.mp4"
-    video.write_bytes(clip.read_bytes())
-    publish(video, wait=False).execute(task.context)
-    video.unlink()
-    video.symlink_to(video)
-    with pytest.raises(OSError, match="symbolic links"):
-        publish(video).execute(task.next_try().context)
+    publish(clip, wait=False).execute(task.context)
+
+    def away(video: VideoFile) -> os.stat_result:
+        raise OSError(f"The storage of {video.location} is away.")
+
+    monkeypatch.setattr(VideoFile, "_status", away)
+    with pytest.raises(OSError, match="is away"):
+        publish(clip).execute(task.next_try().context)
     pass_in_the_record(url_expires_at=ago(minutes=20))
-    assert publish(video).execute(task.next_try().context)["status"] == "PUBLISH_COMPLETE"
+    assert publish(clip).execute(task.next_try().context)["status"] == "PUBLISH_COMPLETE"
     assert len(creator.calls(INIT)) == 1
 
 
