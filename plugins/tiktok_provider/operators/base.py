@@ -135,7 +135,8 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
 
     def execute(self, context: "Context") -> PostResult:
         """Send the post unless it is on record as sent, then wait or defer."""
-        return self._execute(context)
+        with FewFrames():
+            return self._execute(context)
 
     def _execute(self, context: "Context", outage_since: str | None = None) -> PostResult:
         from tiktok_provider.hooks.tiktok import TikTokHook
@@ -144,8 +145,8 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
 
         outage = Outage(outage_since)
         self._label(context)
-        with FewFrames(), TikTokHook(self.tiktok_conn_id) as hook:
-            self.check_parameters()
+        self.check_parameters()
+        with TikTokHook(self.tiktok_conn_id) as hook:
             self.post_key = self._key(context)
             while True:
                 try:
@@ -174,7 +175,8 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         :param outage_since: when the outage began that the task has waited for, if it has.
         """
         self._keep_to(post_key, tiktok_conn_id)
-        return self._execute(context, outage_since)
+        with FewFrames():
+            return self._execute(context, outage_since)
 
     def execute_complete(
         self,
@@ -200,15 +202,16 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         self._keep_to(post_key, tiktok_conn_id)
         outage = Outage()
         self._label(context)
-        with FewFrames(), TikTokHook(self.tiktok_conn_id) as hook:
-            try:
-                return self._finish(context, hook, Outcome.from_event(event), reused=reused)
-            except DeferTask as pause:
-                self._pause(pause)
-            except TikTokError as error:
-                # What the triggerer has heard is asked for once more.
-                self._pause(outage.pause(error), outage.since)
-        return self._execute(context, outage.since)
+        with FewFrames():
+            with TikTokHook(self.tiktok_conn_id) as hook:
+                try:
+                    return self._finish(context, hook, Outcome.from_event(event), reused=reused)
+                except DeferTask as pause:
+                    self._pause(pause)
+                except TikTokError as error:
+                    # What the triggerer has heard is asked for once more.
+                    self._pause(outage.pause(error), outage.since)
+            return self._execute(context, outage.since)
 
     def _keep_to(self, post_key: str | None, tiktok_conn_id: str | None) -> None:
         """Keep to the post with which the task has left: its templates may be rendered to another one by now."""

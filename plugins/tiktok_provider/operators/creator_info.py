@@ -48,7 +48,8 @@ class TikTokCreatorInfoOperator(TypedParameters, BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Ask TikTok, as soon as the account may."""
-        return self._execute(context)
+        with FewFrames():
+            return self._execute(context)
 
     def _execute(self, context: "Context", outage_since: str | None = None) -> dict[str, Any]:
         from tiktok_provider.hooks.tiktok import TikTokHook
@@ -59,8 +60,8 @@ class TikTokCreatorInfoOperator(TypedParameters, BaseOperator):
         from tiktok_provider.store.rate_limits import Endpoint
 
         outage = Outage(outage_since)
-        with FewFrames(), TikTokHook(self.tiktok_conn_id) as hook:
-            self.check_parameters()
+        self.check_parameters()
+        with TikTokHook(self.tiktok_conn_id) as hook:
             try:
                 rate_limiter = RateLimiter(hook.store, claimant_of(context).task, on_cap="fail")
                 with rate_limiter.call(Endpoint.CREATOR_INFO) as take_again:
@@ -78,4 +79,5 @@ class TikTokCreatorInfoOperator(TypedParameters, BaseOperator):
         outage_since: str | None = None,
     ) -> dict[str, Any]:
         """Go on after the deferral."""
-        return self._execute(context, outage_since)
+        with FewFrames():
+            return self._execute(context, outage_since)

@@ -27,8 +27,8 @@ class TokenState:
     """The current tokens of an account as workers and triggers receive them. The refresh token is not among it.
 
     :param generation: grows with every new pair of tokens.
-    :param closed: why there are no newer tokens to be had any more, though this access token still lives; else empty.
     :param encrypted_access_token: with a key derived from the client secret; empty where no reader needs it.
+    :param closed: why there are no newer tokens to be had any more, though this access token still lives; else empty.
     """
 
     conn_id: str
@@ -37,9 +37,9 @@ class TokenState:
     refresh_expires_at: datetime
     open_id: str
     scope: str
-    closed: str = ""
     # No two encryptions of one token are equal.
     encrypted_access_token: str = field(default="", repr=False, compare=False)
+    closed: str = ""
 
     def needs_refresh(self, now: datetime) -> bool:
         """Whether the access token has less than five minutes left, and a newer one can be had."""

@@ -115,4 +115,4 @@ def test_what_has_worked_begins_the_patience_again() -> None:
     with pytest.raises(UnreachableError):
         outage.pause(AWAY)
     outage.end()
-    assert "since 2026-11-20 23:00 UTC: No answer from TikTok" in outage.pause(AWAY).reason
+    assert "since 23:00 UTC (No answer from TikTok)" in outage.pause(AWAY).reason
