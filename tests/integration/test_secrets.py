@@ -77,7 +77,7 @@ def test_the_search_knows_every_encoding(encoding: str, secret: str) -> None:
 
 def prepare(sandbox: Sandbox, connect: Connect, memory: Memory) -> App:
     """Make an account for each task; TikTok repeats in its refusals what it was sent."""
-    app = sandbox.create_app(client_secret=f"fake{ODD}client secret")
+    app = sandbox.create_app(client_secret=f"fake{ODD.replace(' ', '')}-client-secret")
     accounts = {name: connect(f"secrets_{name}", app=app) for name in ("init_refused", "upload_refused")}
     accounts |= {name: connect(f"secrets_{name}", app=app, expires_in=-60) for name in ("refreshed", "dead")}
     refuse = partial(sandbox.add_fault, "status", status=400)

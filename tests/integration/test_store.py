@@ -84,7 +84,7 @@ def test_a_server_without_the_plugin_is_explained(
     monkeypatch.setenv("AIRFLOW__TIKTOK__STORE_URL", f"{airflow.url}/elsewhere")
     with (
         HttpStore("tiktok_default", "fake-secret") as store,
-        pytest.raises(StoreAnswerError, match=r"There is no TikTok store \(HTTP 405\)"),
+        pytest.raises(StoreAnswerError, match=r"The API server has no TikTok store \(HTTP 405\)"),
     ):
         store.look()
 

@@ -40,7 +40,7 @@ with DAG("case_partitions", schedule=CronPartitionTimetable("0 0 * * *", timezon
 with DAG("case_rate_limit", params={"video": Param(type="string"), "posts": Param(9, type="integer")}):
 
     @task
-    def posts(params: dict[str, Any] | None = None, run_id: str = "") -> list[dict[str, str]]:
+    def posts(params: dict[str, Any] | None = None, run_id: str | None = None) -> list[dict[str, str]]:
         """Return the same video again and again, each time as a post of its own."""
         given = params or {}
         return [
