@@ -105,7 +105,7 @@ class Demo:
             [CHECKOUT / "dags"],
             {"tiktok": {"allowed_hosts": self.sandbox.url}},
             say=self._narrator.update,
-            # The sandbox begins anew, too: an older run's links would lead nowhere.
+            # The sandbox starts empty, too: an older run's links would lead nowhere.
             empty=True,
         )
         airflow.env["TIKTOK_EXAMPLE_VIDEO"] = str(self.video)

@@ -15,7 +15,7 @@ MOST_BYTES = 4_000_000
 MOST_SECONDS = 60.0
 # So that nothing small grows large here; what comes compressed all the same is read within the same bounds.
 PLAIN = {"Accept-Encoding": "identity"}
-# zlib's and gzip's header are told apart by zlib itself.
+# zlib itself tells its own header from that of gzip.
 _EITHER_HEADER = 32 + zlib.MAX_WBITS
 
 

@@ -11,7 +11,7 @@ from tiktok_provider.store.signing import RequestNotAuthenticatedError
 
 # Seconds for which a secret that was looked up serves the callers that know it.
 KEEP = 30.0
-# Look-ups for strangers that may wait for a slow secrets backend; the next ones are told to come later.
+# Look-ups for strangers that may wait for a slow secrets backend; the next ones get a 503.
 MOST_WAITING = 100
 MOST_KEPT = 10_000
 

@@ -1,4 +1,4 @@
-"""Answers are bounded, whoever gives them: in memory, in time, in depth."""
+"""Answers are bounded in memory, in time and in depth."""
 
 import asyncio
 import gzip
