@@ -4,6 +4,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
@@ -28,7 +29,7 @@ from tiktok_provider.publishing.parameters import (
     TypedParameters,
 )
 from tiktok_provider.publishing.waiting.polling import Outcome, WaitFor, Watch, result_of
-from tiktok_provider.publishing.waiting.result import PostResult, recorded_result, video_url
+from tiktok_provider.publishing.waiting.result import PostResult, post_page, recorded_result
 from tiktok_provider.retry import TikTokRetryPolicy
 from tiktok_provider.store.posts import PostRecord, PostState
 from tiktok_provider.store.rate_limits import Cap
@@ -70,7 +71,6 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         "on_late",
         "on_cap",
         "wait",
-        "wait_for_post_id",
         "tiktok_conn_id",
     )
     operator_extra_links = (TikTokPostLink(),)
@@ -85,7 +85,6 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         "on_late": OnLate,
         "on_cap": OnCap,
         "wait": bool,
-        "wait_for_post_id": bool,
         "deferrable": bool,
         "timeout": timedelta | int | float,
         "tiktok_conn_id": str,
@@ -102,7 +101,6 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         on_late: OnLate | str = "skip",
         on_cap: OnCap | str = "wait",
         wait: bool | str = True,
-        wait_for_post_id: bool | str = False,
         deferrable: bool = True,
         timeout: timedelta | float = timedelta(hours=24),
         tiktok_conn_id: str = "tiktok_default",
@@ -120,7 +118,6 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         self.on_late: Any = on_late
         self.on_cap: Any = on_cap
         self.wait: Any = wait
-        self.wait_for_post_id: Any = wait_for_post_id
         self.deferrable = deferrable
         self.timeout = timeout
         self.tiktok_conn_id = tiktok_conn_id
@@ -129,9 +126,12 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
     def request(self) -> "PostRequest":
         """Return what is to be published, from parameters that are of their types."""
 
-    def wait_for(self, request: "PostRequest") -> WaitFor:
+    def waits_for(self, request: "PostRequest") -> WaitFor:
         """Return what to wait for."""
         return request.target.wait_for
+
+    def clean_up(self, record: PostRecord) -> None:
+        """Remove what was there for TikTok to fetch. Called once TikTok has said how the attempt ended."""
 
     def execute(self, context: "Context") -> PostResult:
         """Send the post unless it is on record as sent, then wait or defer."""
@@ -273,7 +273,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         # Readers of XComs find these before the task defers.
         context["ti"].xcom_push("publish_id", sent.record.publish_id)
         show_post(self, context, sent.record.post_url)
-        return self._wait(context, hook, sent, self.wait_for(request))
+        return self._wait(context, hook, sent, self.waits_for(request))
 
     def _send(self, context: "Context", hook: "TikTokHook", request: "PostRequest") -> "Sent":
         from tiktok_provider.publishing.post_key import origin_of
@@ -354,9 +354,12 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         self, context: "Context", hook: "TikTokHook", outcome: Outcome, *, reused: bool
     ) -> PostResult:
         from tiktok_provider.publishing.deferral import DeferTask
+        from tiktok_provider.publishing.waiting.outcome_to_record import is_final
         from tiktok_provider.publishing.waiting.uncertain import uncertain_post
 
         record = self._record(self._stored_post(hook, context), outcome)
+        if is_final(outcome):
+            self.clean_up(record)
         if outcome.kind != "done" and record.state == PostState.OUT:
             # A person, another task or a later attempt knows better than this wait.
             return self._result(context, record, reused=True)
@@ -378,8 +381,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         from tiktok_provider.publishing.waiting.outcome_to_record import post_outcome_of
 
         record = stored_post.read_existing()
-        page = record.profile_url
-        post_outcome = post_outcome_of(outcome, lambda post_id: video_url(page, post_id) if page else None)
+        post_outcome = post_outcome_of(outcome, partial(post_page, record.profile_url, kind=record.kind))
         return stored_post.record_outcome(post_outcome) if post_outcome else record
 
     def _record_cap(self, hook: "TikTokHook", context: "Context", error: PostFailedError) -> None:

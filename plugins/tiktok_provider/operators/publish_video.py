@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import ObjectStoragePath
 
-from tiktok_provider.api.posting import PrivacyLevel
-from tiktok_provider.operators.base import TikTokPublishingOperator
-from tiktok_provider.publishing.waiting.polling import WaitFor
+from tiktok_provider.operators.direct_post import TikTokDirectPostOperator
 
 if TYPE_CHECKING:
     from tiktok_provider.publishing.media.medium import VideoMedia
-    from tiktok_provider.publishing.request import DirectVideo, PostRequest
+    from tiktok_provider.publishing.video_posts import DirectVideo
 
 
-class TikTokPublishVideoOperator(TikTokPublishingOperator):
+class TikTokPublishVideoOperator(TikTokDirectPostOperator):
     """Publishes one video and, by default, waits in the triggerer until TikTok has published it.
 
     Everything that can be known is checked first: values, the file (container, codec, sides, frame rate, duration,
@@ -99,32 +97,22 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
     """
 
     template_fields: Sequence[str] = (
-        *TikTokPublishingOperator.template_fields,
+        *TikTokDirectPostOperator.template_fields,
         "video",
         "video_url",
-        "privacy_level",
         "title",
-        "allow_comment",
         "allow_duet",
         "allow_stitch",
         "cover_timestamp_ms",
-        "brand_content",
-        "brand_organic",
-        "is_aigc",
     )
     parameter_types: ClassVar[Mapping[str, Any]] = {
-        **TikTokPublishingOperator.parameter_types,
+        **TikTokDirectPostOperator.parameter_types,
         "video": str | PathLike | ObjectStoragePath | None,
         "video_url": str | None,
-        "privacy_level": PrivacyLevel,
         "title": str,
-        "allow_comment": bool,
         "allow_duet": bool,
         "allow_stitch": bool,
         "cover_timestamp_ms": int | None,
-        "brand_content": bool,
-        "brand_organic": bool,
-        "is_aigc": bool,
     }
     may_be_empty: ClassVar[frozenset[str]] = frozenset({"title"})
 
@@ -133,15 +121,10 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
         *,
         video: "str | PathLike[str] | ObjectStoragePath | None" = None,
         video_url: str | None = None,
-        privacy_level: str,
         title: str = "",
-        allow_comment: bool | str = False,
         allow_duet: bool | str = False,
         allow_stitch: bool | str = False,
         cover_timestamp_ms: int | str | None = None,
-        brand_content: bool | str = False,
-        brand_organic: bool | str = False,
-        is_aigc: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -152,22 +135,17 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
         self.video_url = video_url
         # Airflow renders texts and its own object-storage paths, but leaves a plain path as it is.
         self.video = fsdecode(video) if isinstance(video, PathLike) else video
-        self.privacy_level = privacy_level
         self.title = title
         # Booleans and a number, once templates are rendered.
-        self.allow_comment: Any = allow_comment
         self.allow_duet: Any = allow_duet
         self.allow_stitch: Any = allow_stitch
         self.cover_timestamp_ms: Any = cover_timestamp_ms
-        self.brand_content: Any = brand_content
-        self.brand_organic: Any = brand_organic
-        self.is_aigc: Any = is_aigc
         self.check_literals()
 
     def request(self) -> "DirectVideo":
         """Return the video and its settings."""
         from tiktok_provider.api.posting import VideoPost
-        from tiktok_provider.publishing.request import DirectVideo
+        from tiktok_provider.publishing.video_posts import DirectVideo
 
         post = VideoPost(
             privacy_level=self.privacy_level,
@@ -181,15 +159,6 @@ class TikTokPublishVideoOperator(TikTokPublishingOperator):
             video_cover_timestamp_ms=self.cover_timestamp_ms,
         )
         return DirectVideo(self._media(), post)
-
-    def wait_for(self, request: "PostRequest") -> WaitFor:
-        """Return what to wait for: only posts that everybody may see get a public id."""
-        if not self.wait_for_post_id:
-            return super().wait_for(request)
-        if self.privacy_level == "PUBLIC_TO_EVERYONE":
-            return "post_id"
-        self.log.info("Posts with %s get no public id: waiting until it is published.", self.privacy_level)
-        return super().wait_for(request)
 
     def _media(self) -> "VideoMedia":
         from tiktok_provider.publishing.media.video_file import VideoFile

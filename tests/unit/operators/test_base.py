@@ -8,18 +8,19 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 
 from tests.unit.conftest import CONN_ID, Creator, Task
-from tests.unit.publishing.test_publisher import INBOX_INIT, DraftVideo
+from tests.unit.publishing.test_publisher import INBOX_INIT
 from tiktok_provider.exceptions import AccountClosedError, InvalidInputError
 from tiktok_provider.hooks.store_access import open_store
-from tiktok_provider.operators.base import TikTokPublishingOperator
+from tiktok_provider.operators.draft import TikTokDraftOperator
 from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
 from tiktok_provider.publishing.media.video_file import VideoFile
+from tiktok_provider.publishing.video_posts import DraftVideo
 from tiktok_provider.store.posts import PostState
 from tiktok_provider.store.rate_limits import Cap
 from tiktok_provider.store.requests import CloseAccount
 
 
-class DraftOperator(TikTokPublishingOperator):
+class DraftOperator(TikTokDraftOperator):
     """A new kind of post is one operator and one value."""
 
     def __init__(self, *, video: Path, **kwargs: Any) -> None:

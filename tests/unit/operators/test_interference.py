@@ -24,7 +24,7 @@ from tiktok_provider.database.tables import PostRow
 from tiktok_provider.exceptions import PostError, PostInInboxError, PostTimeoutError
 from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.hooks.tiktok import TikTokHook
-from tiktok_provider.publishing import request as requests
+from tiktok_provider.publishing import video_posts
 from tiktok_provider.publishing.chunk_stream import Upload
 from tiktok_provider.publishing.media.video_file import VideoFile
 from tiktok_provider.publishing.post_record import StoredPost
@@ -161,7 +161,9 @@ def test_a_store_that_is_away_before_the_last_byte_ends_the_try_and_is_no_fault_
 
     with monkeypatch.context() as patch:
         patch.setattr(StoredPost, "verify_claim", away)
-        patch.setattr(requests, "init_video", lambda post, source, _: init_video(post, source, lambda: None))
+        patch.setattr(
+            video_posts, "init_video", lambda post, source, _: init_video(post, source, lambda: None)
+        )
         with pytest.raises(StoreUnreachableError):
             publish(six_pieces).execute(task.context)
     assert (len(creator.calls("/upload")), creator.sandbox.feed()) == (1, [])
@@ -244,7 +246,7 @@ def test_a_pull_that_stood_still_before_its_init_is_stopped(
             check.__self__._confirmed_at -= 61  # type: ignore[attr-defined]
         return init_video(post, source, check)
 
-    monkeypatch.setattr(requests, "init_video", stand_still)
+    monkeypatch.setattr(video_posts, "init_video", stand_still)
     with pytest.raises(PostTakenError):
         pull(media_url).execute(task.context)
     assert len(creator.sandbox.feed()) == 2, "the source and one pull"

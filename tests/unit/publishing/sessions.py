@@ -12,8 +12,9 @@ from tiktok_provider.publishing.media.medium import VideoMedia
 from tiktok_provider.publishing.post_key import claimant_of
 from tiktok_provider.publishing.post_record import StoredPost
 from tiktok_provider.publishing.rate_limit import RateLimiter
-from tiktok_provider.publishing.request import DirectVideo, PostRequest
+from tiktok_provider.publishing.request import PostRequest
 from tiktok_provider.publishing.session import PublishingSession
+from tiktok_provider.publishing.video_posts import DirectVideo
 from tiktok_provider.store.client import Store
 from tiktok_provider.store.posts import PostClaim
 

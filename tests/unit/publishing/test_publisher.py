@@ -1,56 +1,23 @@
 """The publisher takes any kind of post, and leaves its claim to others whenever it leaves."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from tests.unit.conftest import Creator, Task, use_up
 from tests.unit.publishing.sessions import INIT, claim, direct_video, session_of
-from tiktok_provider.api.accounts import CreatorInfo
-from tiktok_provider.api.calls import Call
-from tiktok_provider.api.hosts import HostPolicy
-from tiktok_provider.api.posting import Check, SourceInfo, Started, init_inbox_video
 from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.hooks.tiktok import TikTokHook
 from tiktok_provider.publishing.deferral import DeferTask
-from tiktok_provider.publishing.media.medium import Media
 from tiktok_provider.publishing.media.video_file import VideoFile
 from tiktok_provider.publishing.media.video_url import VideoUrl
-from tiktok_provider.publishing.media.violations import Violation
 from tiktok_provider.publishing.publisher import Publisher
-from tiktok_provider.publishing.request import Kind, Target
-from tiktok_provider.store.posts import Content, PostState
+from tiktok_provider.publishing.video_posts import DraftVideo
+from tiktok_provider.store.posts import PostState
 from tiktok_provider.store.rate_limits import Endpoint
 
 INBOX_INIT = "/v2/post/publish/inbox/video/init/"
 CREATOR_INFO = "/v2/post/publish/creator_info/query/"
-
-
-@dataclass(frozen=True)
-class DraftVideo:
-    """A kind of post that the publisher does not know."""
-
-    media: Media
-    kind: ClassVar[Kind] = "video"
-    target: ClassVar[Target] = Target.DRAFT
-
-    @property
-    def content(self) -> Content:
-        return {}
-
-    def violations(self, hosts: HostPolicy) -> list[Violation | str]:
-        return list(self.media.violations(hosts))
-
-    def violations_for(self, creator: CreatorInfo) -> list[Violation]:
-        return list(self.media.violations_for(creator))
-
-    def adapted_to(self, creator: CreatorInfo) -> "DraftVideo":  # noqa: ARG002
-        return self
-
-    def init(self, source: SourceInfo, check: Check) -> Call[Started]:
-        return init_inbox_video(source, check)
 
 
 def test_a_new_kind_of_post_is_one_value(creator: Creator, hook: TikTokHook, task: Task, clip: Path) -> None:

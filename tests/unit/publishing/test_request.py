@@ -12,7 +12,8 @@ from tiktok_provider.api.posting import SourceInfo, VideoPost
 from tiktok_provider.exceptions import InvalidInputError
 from tiktok_provider.publishing.media.medium import T, Transfers
 from tiktok_provider.publishing.media.violations import Violation
-from tiktok_provider.publishing.request import DirectVideo, Target, check_creator, check_locally
+from tiktok_provider.publishing.request import Target, check_creator, check_locally
+from tiktok_provider.publishing.video_posts import DirectVideo
 from tiktok_provider.store.posts import Source
 from tiktok_provider.store.rate_limits import Cap
 

@@ -54,13 +54,16 @@ def post_result(publish_id: str, status: PostStatus, *, conn_id: str, profile_ur
         "publish_id": publish_id,
         "status": status.status,
         "post_ids": list(status.post_ids),
-        "post_url": video_url(profile_url, status.post_ids[0]) if profile_url and status.post_ids else None,
+        "post_url": post_page(profile_url, status.post_ids[0]) if status.post_ids else None,
         "account": conn_id,
         "post_key": None,
         "reused": False,
     }
 
 
-def video_url(profile_url: str, post_id: str) -> str:
-    """Return the page of a video."""
-    return f"{profile_url}/video/{post_id}"
+def post_page(profile_url: str | None, post_id: str, kind: str = "video") -> str | None:
+    """Return the page of a post; None if the creator's page is not known.
+
+    :param kind: ``video`` or ``photos``.
+    """
+    return f"{profile_url}/{'photo' if kind == 'photos' else 'video'}/{post_id}" if profile_url else None
