@@ -105,13 +105,14 @@ class InvalidInputError(TikTokError, ValueError):
     """Values, media or texts that TikTok would refuse. Nothing was sent; a retry finds the same.
 
     :param violations: one line for each, with field, value and limit; all of them, not just the first.
+    :param closing: the last line: how far it came.
     """
 
     actor = Actor.DAG_AUTHOR
 
-    def __init__(self, violations: Sequence[str]) -> None:
+    def __init__(self, violations: Sequence[str], closing: str = "Nothing was sent to TikTok.") -> None:
         self.violations = tuple(str(violation) for violation in violations)
-        super().__init__("\n".join((*self.violations, "Nothing was sent to TikTok.")))
+        super().__init__("\n".join((*self.violations, closing)))
 
 
 class ConnectionSettingsError(TikTokError):

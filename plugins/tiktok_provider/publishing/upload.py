@@ -27,6 +27,8 @@ from tiktok_provider.store.rate_limits import Endpoint
 
 log = logging.getLogger(__name__)
 
+_NOT_PUBLISHED = "Its last byte was not sent, so nothing is out. The next try sends the file as it is then."
+
 # Faults in a row, with no byte gained in between; what lasts longer is waited out away from the worker.
 MAX_SETBACKS = 3
 # Ranges in a row that TikTok does not want; a number inside a chunk has two readings. Then no range fits any more.
@@ -186,14 +188,12 @@ class Uploader:
 
     def _of_changed_file(self, error: InvalidInputError | EOFError | OSError) -> InvalidInputError:
         """Return what a file says that is another one by now; a fault of the storage goes on, for the next try."""
-        if isinstance(error, InvalidInputError):
-            return error
         try:
-            if not self.upload.file_has_changed():
+            if isinstance(error, InvalidInputError) or not self.upload.file_has_changed():
                 raise error
-        except InvalidInputError as gone:
-            return gone
-        return InvalidInputError([f"the file has changed while it was sent ({error})"])
+        except InvalidInputError as found:
+            return InvalidInputError(found.violations, _NOT_PUBLISHED)
+        return InvalidInputError([f"the file has changed while it was sent ({error})"], _NOT_PUBLISHED)
 
     def _refused(self, error: TikTokError) -> int:
         """Record that nothing is out, if that is certain, and raise; else leave it to the waiting to find out."""

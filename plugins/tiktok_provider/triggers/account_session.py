@@ -48,12 +48,12 @@ HOST_FAILURES = (UnreachableError, UnexpectedAnswerError, ServiceError)
 class AccountSession:
     """What the triggers of one account and event loop share. Get it from ``account_session``.
 
-    :param breakers: one for each host, shared by all accounts of the loop.
+    :param loop: what all accounts of the loop share.
     """
 
-    def __init__(self, tiktok_conn_id: str, breakers: defaultdict[str, Breaker]) -> None:
+    def __init__(self, tiktok_conn_id: str, loop: "_Loop") -> None:
         self._hook = TikTokHook(tiktok_conn_id)
-        self._breakers = breakers
+        self._loop = loop
         self._calls = StatusCalls(_now)
         # First in, first out: the trigger that holds it waits for the rate limit and makes its call.
         self._turn = asyncio.Lock()
@@ -155,11 +155,11 @@ class AccountSession:
         return self._session
 
     def _pause_of_host(self, host: str) -> float:
-        pause = self._breakers[host].pause(_now())
+        pause = self._loop.breakers[host].pause(_now())
         return pause + random.uniform(0.0, SPREAD) if pause else 0.0
 
     async def _ask(self, session: AsyncSession, publish_id: str) -> PostStatus:
-        breaker = self._breakers[session.host]
+        breaker = self._loop.breakers[session.host]
         probe = breaker.begin(_now())
         try:
             status = await session.run(_once(fetch_status(publish_id)), self._calls.use)
@@ -167,7 +167,8 @@ class AccountSession:
             # Our own store, asked for a newer token after a 401: it says nothing of the host.
             raise
         except HOST_FAILURES as error:
-            if breaker.failed(_now(), probe=probe):
+            among = len(self._loop.accounts)
+            if breaker.failed(_now(), self._hook.tiktok_conn_id, accounts=among, probe=probe):
                 pause = breaker.pause(_now())
                 log.warning("%s seems to be down: no polls there for %.0f s. %s", session.host, pause, error)
             raise
@@ -200,7 +201,10 @@ def _once(call: Call[T]) -> Generator[Request, Answer, T]:
 
 @dataclass(slots=True)
 class _Loop:
-    """What one event loop has; a process may have several over its life."""
+    """What one event loop has; a process may have several over its life.
+
+    :param breakers: one for each host, shared by all accounts.
+    """
 
     accounts: dict[str, AccountSession] = field(default_factory=dict)
     breakers: defaultdict[str, Breaker] = field(default_factory=lambda: defaultdict(Breaker))
@@ -215,7 +219,7 @@ async def account_session(tiktok_conn_id: str) -> AsyncIterator[AccountSession]:
     here = _loops.setdefault(asyncio.get_running_loop(), _Loop())
     account = here.accounts.get(tiktok_conn_id)
     if account is None:
-        account = here.accounts[tiktok_conn_id] = AccountSession(tiktok_conn_id, here.breakers)
+        account = here.accounts[tiktok_conn_id] = AccountSession(tiktok_conn_id, here)
     account.users += 1
     try:
         yield account

@@ -354,8 +354,10 @@ def test_a_file_that_changes_while_its_only_chunk_is_sent_is_not_published_and_c
     said: str,
 ) -> None:
     during_upload(monkeypatch, at_piece, lambda: happens(six_megabytes))
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(InvalidInputError, match=said) as refusal:
         publish(six_megabytes).execute(task.context)
+    assert "Its last byte was not sent" in str(refusal.value)
+    assert "Nothing was sent" not in str(refusal.value)
     assert (state(task), creator.sandbox.feed()) == (PostState.FAILED, [])
     make_clip(six_megabytes, seconds=1, pad_to_bytes=6_500_000)
     publish(six_megabytes).execute(task.next_try().context)

@@ -32,6 +32,12 @@ def test_five_failures_in_a_row_stop_all_calls_for_a_while() -> None:
     assert [broken().pause(NOW + passed) for passed in (0, 2, 4)] == [5, 3, 1]
 
 
+def test_what_fails_for_one_of_several_accounts_alone_stops_no_call() -> None:
+    breaker = Breaker()
+    assert not any(breaker.failed(NOW, "leo", accounts=2, probe=breaker.begin(NOW)) for _ in range(20))
+    assert breaker.failed(NOW, "mia", accounts=2, probe=breaker.begin(NOW))
+
+
 def test_only_the_failure_that_opens_it_begins_a_pause() -> None:
     breaker = Breaker()
     assert [breaker.failed(NOW, probe=breaker.begin(NOW)) for _ in range(4)] == [False] * 4
