@@ -4,23 +4,16 @@ import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tiktok_provider.exceptions import (
-    FewFrames,
-    InvalidInputError,
-    PostFailedError,
-    PostTimeoutError,
-    PostUncertainError,
-    TikTokError,
-    TooLateError,
-)
+from tiktok_provider.exceptions import FewFrames, InvalidInputError, TikTokError, TooLateError
 from tiktok_provider.links import TikTokPostLink, show_post
 from tiktok_provider.operators.leave_worker import leave_worker
+from tiktok_provider.operators.map_label import label_of, set_map_label
+from tiktok_provider.operators.waiting import PostWait, has_all, seconds, watch_for
 from tiktok_provider.publishing.parameters import (
     OnCap,
     OnChangedInput,
@@ -28,10 +21,10 @@ from tiktok_provider.publishing.parameters import (
     OnPostKeyConflict,
     TypedParameters,
 )
-from tiktok_provider.publishing.waiting.polling import Outcome, WaitFor, Watch, result_of
-from tiktok_provider.publishing.waiting.result import PostResult, post_page, recorded_result
+from tiktok_provider.publishing.waiting.polling import Outcome, WaitFor
+from tiktok_provider.publishing.waiting.result import PostResult
 from tiktok_provider.retry import TikTokRetryPolicy
-from tiktok_provider.store.posts import PostRecord, PostState
+from tiktok_provider.store.posts import PostRecord
 from tiktok_provider.store.rate_limits import Cap
 
 if TYPE_CHECKING:
@@ -44,13 +37,8 @@ if TYPE_CHECKING:
     from tiktok_provider.publishing.publisher import Sent
     from tiktok_provider.publishing.rate_limit import RateLimiter
     from tiktok_provider.publishing.request import PostRequest
-    from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
 
-# What Airflow keeps of a mapped task's label.
-LONGEST_LABEL = 250
 _ASKED_FOR = ("manual", "backfill", "operator_triggered")
-
-
 # Seconds after which a task that waits on its worker looks whether its account was reopened.
 _LOOK_AGAIN = 300.0
 
@@ -144,7 +132,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         from tiktok_provider.publishing.outage import Outage
 
         outage = Outage(outage_since)
-        self._label(context)
+        set_map_label(context)
         self.check_parameters()
         with TikTokHook(self.tiktok_conn_id) as hook:
             self.post_key = self._key(context)
@@ -201,11 +189,11 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
 
         self._keep_to(post_key, tiktok_conn_id)
         outage = Outage()
-        self._label(context)
+        set_map_label(context)
         with FewFrames():
             with TikTokHook(self.tiktok_conn_id) as hook:
                 try:
-                    return self._finish(context, hook, Outcome.from_event(event), reused=reused)
+                    return self._waiting(context, hook).finish(Outcome.from_event(event), reused=reused)
                 except DeferTask as pause:
                     self._pause(pause)
                 except TikTokError as error:
@@ -226,18 +214,10 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
     def map_label(self) -> str:
         """What Airflow shows of a mapped task in place of its index: its media's name and its title."""
         try:
-            request = self.request()
+            return label_of(self.request())
         except InvalidInputError:
             # It ends the task, and says more.
             return ""
-        name = request.media.location.rpartition("/")[2]
-        return " ".join(f"{name} {request.content.get('title') or ''}".split())[:LONGEST_LABEL]
-
-    def _label(self, context: "Context") -> None:
-        """Airflow takes the default of a mapped task's template from its ``partial()`` alone, so set it here."""
-        map_index = context["ti"].map_index
-        if map_index is not None and map_index >= 0 and not context.get("map_index_template"):
-            context["map_index_template"] = "{{ task.map_label }}"
 
     def _stored_post(self, hook: "TikTokHook", context: "Context") -> "StoredPost":
         from tiktok_provider.publishing.post_key import claimant_of
@@ -296,118 +276,19 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         run = context["dag_run"]
         if self.max_lateness is None or run.run_type in _ASKED_FOR:
             return None
-        return run.run_after + timedelta(seconds=_seconds(self.max_lateness))
+        return run.run_after + timedelta(seconds=seconds(self.max_lateness))
 
     def _wait(self, context: "Context", hook: "TikTokHook", sent: "Sent", wait_for: WaitFor) -> PostResult:
-        from tiktok_provider.publishing.deferral import waiting_sentence
-        from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
-        from tiktok_provider.triggers.post_status import deferral
-
-        if _has_all(sent.record, wait_for):
-            return self._result(context, sent.record, reused=sent.reused)
-        watch = self._watch(sent.record, wait_for, reused=sent.reused)
-        poller = WorkerPoller(hook, self._rate_limiter(hook, context), watch)
+        waiting = self._waiting(context, hook)
+        if has_all(sent.record, wait_for):
+            return waiting.result(sent.record, reused=sent.reused)
+        watch = watch_for(sent.record, wait_for, self.timeout, reused=sent.reused)
         if not self.wait:
-            return self._ask_once(context, hook, sent, poller)
+            return waiting.ask_once(sent, watch)
         if self.deferrable:
-            kept = {"reused": sent.reused, **self._rendered()}
-            self.log.info("%s", waiting_sentence(watch.publish_id, watch.deadline - time.time()))
-            self.defer(**deferral(self.tiktok_conn_id, watch), kwargs=kept)
-        return self._finish(context, hook, poller.wait(), reused=sent.reused)
+            waiting.defer(self.tiktok_conn_id, watch, reused=sent.reused, **self._rendered())
+        return waiting.on_worker(sent, watch)
 
-    def _ask_once(
-        self, context: "Context", hook: "TikTokHook", sent: "Sent", poller: "WorkerPoller"
-    ) -> PostResult:
-        """Return a post without waiting for it; what an earlier try has sent may have ended in any way since."""
-        if not sent.reused or sent.record.state == PostState.OUT:
-            return self._result(context, sent.record, reused=sent.reused)
-        from tiktok_provider.publishing.waiting.outcome_to_record import is_final
-        from tiktok_provider.publishing.waiting.uncertain import uncertain_post
-
-        step = poller.ask()
-        if isinstance(step, Outcome) and is_final(step):
-            return self._finish(context, hook, step, reused=True)
-        if sent.record.state == PostState.IN_INBOX:
-            return self._finish(context, hook, Outcome(str(sent.record.publish_id), "inbox"), reused=True)
-        if sent.record.state == PostState.UNCERTAIN:
-            raise uncertain_post(
-                hook, sent.record, "TikTok has not said how it ends, or could not be asked now."
-            )
-        return self._result(context, sent.record, reused=True)
-
-    def _watch(self, record: PostRecord, wait_for: WaitFor, *, reused: bool) -> Watch:
-        """Return what the trigger waits for.
-
-        :param reused: a post that another try has sent is waited for once more in full, but asked for as rarely as
-            its age deserves.
-        """
-        now = time.time()
-        # Of what this try has sent, the last byte has just left, though an earlier try may have recorded it.
-        sent_at = record.finishing_at.timestamp() if reused and record.finishing_at else now
-        in_full = reused and record.state != PostState.OUT
-        deadline = (now if in_full else sent_at) + _seconds(self.timeout)
-        # Once TikTok has confirmed the last byte, no status can say any more that bytes are missing.
-        size = None if record.sent_bytes == record.size else record.size
-        return Watch(str(record.publish_id), wait_for, sent_at, deadline, size, record.post_key)
-
-    def _finish(
-        self, context: "Context", hook: "TikTokHook", outcome: Outcome, *, reused: bool
-    ) -> PostResult:
-        from tiktok_provider.publishing.deferral import DeferTask
-        from tiktok_provider.publishing.waiting.outcome_to_record import is_final
-        from tiktok_provider.publishing.waiting.uncertain import uncertain_post
-
-        record = self._record(self._stored_post(hook, context), outcome)
-        if is_final(outcome):
-            self.clean_up(record)
-        if outcome.kind != "done" and record.state == PostState.OUT:
-            # A person, another task or a later attempt knows better than this wait.
-            return self._result(context, record, reused=True)
-        if outcome.kind in ("failed", "incomplete") and record.publish_id != outcome.publish_id:
-            raise DeferTask(0.0, "another attempt has followed this one")
-        try:
-            result_of(outcome)
-        except PostFailedError as error:
-            self._record_cap(hook, context, error)
-            raise
-        except (PostTimeoutError, PostUncertainError) as error:
-            if record.state != PostState.UNCERTAIN:
-                # The question was refused, which says nothing of the post: there is nothing to resolve.
-                raise
-            raise uncertain_post(hook, record, str(error)) from error
-        return self._result(context, record, reused=reused)
-
-    def _record(self, stored_post: "StoredPost", outcome: Outcome) -> PostRecord:
-        from tiktok_provider.publishing.waiting.outcome_to_record import post_outcome_of
-
-        record = stored_post.read_existing()
-        post_outcome = post_outcome_of(outcome, partial(post_page, record.profile_url, kind=record.kind))
-        return stored_post.record_outcome(post_outcome) if post_outcome else record
-
-    def _record_cap(self, hook: "TikTokHook", context: "Context", error: PostFailedError) -> None:
-        """A cap can show as a fail reason, too: then the account is closed, and the next attempt comes later."""
-        from tiktok_provider.publishing.rate_limit import CAP_OF_CODE
-
-        if error.fail_reason in CAP_OF_CODE:
-            self._rate_limiter(hook, context).cap_reached(error.fail_reason)
-
-    def _result(self, context: "Context", record: PostRecord, *, reused: bool) -> PostResult:
-        result = recorded_result(record, reused=reused)
-        show_post(self, context, result["post_url"])
-        self.log.info(
-            "%s is %s: %s", record.publish_id, result["status"], result["post_url"] or "no public id"
-        )
-        return result
-
-
-def _has_all(record: PostRecord, wait_for: WaitFor) -> bool:
-    """Whether there is nothing left to wait for; only TikTok can say more about an attempt of its own."""
-    if wait_for == "inbox" and record.state == PostState.IN_INBOX:
-        return True
-    if record.state != PostState.OUT:
-        return False
-    return bool(record.post_ids) or wait_for != "post_id" or bool(record.resolved_by)
-
-
-def _seconds(timeout: timedelta | float) -> float:
-    return timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)
+    def _waiting(self, context: "Context", hook: "TikTokHook") -> PostWait:
+        stored_post = self._stored_post(hook, context)
+        return PostWait(self, context, hook, stored_post, self._rate_limiter(hook, context), self.clean_up)

@@ -15,6 +15,7 @@ from tests.unit.conftest import CONN_ID, Creator, Task
 from tests.unit.operators.test_publish_video import INIT, publish, pull
 from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.exceptions import TooLateError
+from tiktok_provider.operators.map_label import set_map_label
 from tiktok_provider.publishing.post_record import StoredPost
 from tiktok_provider.store.errors import PostConflictError
 from tiktok_provider.store.posts import Claimed, PostClaim, PostState
@@ -289,7 +290,7 @@ def test_a_mapped_task_is_shown_by_its_file_and_caption(
 ) -> None:
     context: Any = {**replace(task, map_index=map_index).context, **given}
     operator = publish(clip, title="Hello\n world")
-    operator._label(context)
+    set_map_label(context)
     assert context.get("map_index_template") == shown
     assert operator.map_label == f"{clip.name} Hello world"
     assert len(publish(clip, title="x" * 2000).map_label) == 250
