@@ -49,9 +49,10 @@ class PostWait:
         self._rate_limiter = rate_limiter
         self._clean_up = clean_up
 
-    def defer(self, tiktok_conn_id: str, watch: Watch, **kept: str | bool | None) -> NoReturn:
+    def defer(self, account: str, watch: Watch, /, **kept: str | bool | None) -> NoReturn:
         """Wait in the triggerer; then Airflow calls ``execute_complete``.
 
+        :param account: its connection id.
         :param kept: arguments that ``execute_complete`` gets.
         :raises TaskDeferred: always.
         """
@@ -59,7 +60,7 @@ class PostWait:
         from tiktok_provider.triggers.post_status import deferral
 
         self._operator.log.info("%s", waiting_sentence(watch.publish_id, watch.deadline - time.time()))
-        self._operator.defer(**deferral(tiktok_conn_id, watch), kwargs=kept)
+        self._operator.defer(**deferral(account, watch), kwargs=kept)
 
     def on_worker(self, sent: "Sent", watch: Watch) -> PostResult:
         """Wait on the worker, which keeps its slot."""
@@ -144,21 +145,24 @@ class PostWait:
             self._rate_limiter.cap_reached(error.fail_reason)
 
 
-def watch_for(record: PostRecord, wait_for: WaitFor, timeout: timedelta | float, *, reused: bool) -> Watch:
-    """Return what to wait for.
+def watch_for(
+    sent: "Sent", wait_for: WaitFor, timeout: timedelta | float, id_patience: float | None = None
+) -> Watch:
+    """Return what to wait for. A post that another try has sent is waited for once more in full, but asked for as
+    rarely as its age deserves.
 
     :param timeout: how long, from the last byte.
-    :param reused: a post that another try has sent is waited for once more in full, but asked for as rarely as
-        its age deserves.
+    :param id_patience: see ``Watch``.
     """
-    now = time.time()
+    now, record, reused = time.time(), sent.record, sent.reused
     # Of what this try has sent, the last byte has just left, though an earlier try may have recorded it.
     sent_at = record.finishing_at.timestamp() if reused and record.finishing_at else now
     in_full = reused and record.state != PostState.OUT
     deadline = (now if in_full else sent_at) + seconds(timeout)
     # Once TikTok has confirmed the last byte, no status can say any more that bytes are missing.
     size = None if record.sent_bytes == record.size else record.size
-    return Watch(str(record.publish_id), wait_for, sent_at, deadline, size, record.post_key)
+    watch = Watch(str(record.publish_id), wait_for, sent_at, deadline, size, record.post_key, id_patience)
+    return watch.once_out(record.out_at.timestamp()) if record.out_at else watch
 
 
 def has_all(record: PostRecord, wait_for: WaitFor) -> bool:
