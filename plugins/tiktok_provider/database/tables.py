@@ -112,6 +112,7 @@ class PostRow(Base):
     encrypted_upload_url: Mapped[str | None] = mapped_column(Text)
     url_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finishing_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    out_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     profile_url: Mapped[str] = mapped_column(Text, default="")
     status: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     post_ids: Mapped[list[str]] = mapped_column(JSON, default=list)

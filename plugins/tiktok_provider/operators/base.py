@@ -118,6 +118,11 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         """Return what to wait for."""
         return request.target.wait_for
 
+    @property
+    def id_patience(self) -> float | None:
+        """Seconds for which a post that is out is waited for because of its id; None: to the deadline."""
+        return None
+
     def clean_up(self, record: PostRecord) -> None:
         """Remove what was there for TikTok to fetch. Called once TikTok has said how the attempt ended."""
 
@@ -282,7 +287,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         waiting = self._waiting(context, hook)
         if has_all(sent.record, wait_for):
             return waiting.result(sent.record, reused=sent.reused)
-        watch = watch_for(sent.record, wait_for, self.timeout, reused=sent.reused)
+        watch = watch_for(sent, wait_for, self.timeout, self.id_patience)
         if not self.wait:
             return waiting.ask_once(sent, watch)
         if self.deferrable:

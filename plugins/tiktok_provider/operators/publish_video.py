@@ -78,9 +78,11 @@ class TikTokPublishVideoOperator(TikTokDirectPostOperator):
         ``status`` is ``PROCESSING_UPLOAD``. When the task is cleared it asks TikTok once: a post that has failed
         since fails the task, and its next try makes a new attempt; one that is uncertain, or has landed in the
         inbox, fails it as with waiting. Templated.
-    :param wait_for_post_id: also wait for the public post id, which comes after moderation. Only posts with
-        ``PUBLIC_TO_EVERYONE`` get one; for others this changes nothing. A post that is published but whose id is
-        still missing at the deadline is a success. Templated.
+    :param wait_for_post_id: how long to wait for the public post id, which comes after moderation, once the post is
+        published: a ``timedelta`` or seconds, at most to the end of ``timeout``; True: to that end; False: not at
+        all. Only posts with ``PUBLIC_TO_EVERYONE`` get one; for others this changes nothing. A post that is published
+        is a success with or without its id, and one that comes later is still recorded. Default: 10 minutes.
+        Templated: the text must be ``true``, ``false`` or a whole number of seconds.
     :param deferrable: wait in the triggerer; False holds the worker slot.
     :param timeout: how long to wait, from the last byte, as a ``timedelta`` or in seconds; a post that TikTok has not
         finished by then is uncertain. A cleared task waits as long again. Up to 366 days. Default: 24 hours.

@@ -91,8 +91,8 @@ class TypedParameters:
 def _read(text: str, kinds: Sequence[Any]) -> object:
     """Return what a text says, where it says exactly one of what is wanted; else the text."""
     words = text.strip()
-    if bool in kinds:
-        return _BOOLEANS.get(words.lower(), text)
+    if bool in kinds and words.lower() in _BOOLEANS:
+        return _BOOLEANS[words.lower()]
     return int(words) if int in kinds and _WHOLE_NUMBER.fullmatch(words) else text
 
 

@@ -89,6 +89,7 @@ class PostRecord:
     :param sent_bytes: of the last attempt, acknowledged by TikTok.
     :param encrypted_upload_url: encrypted with a key derived from the client secret.
     :param finishing_at: when the last byte may have left for the first time.
+    :param out_at: when it was first known that the post is out.
     :param status: TikTok's last answer, as ``PostStatus`` fields; empty before there was one.
     :param resolved_by: the person who decided on the outcome; empty if TikTok did.
     """
@@ -115,6 +116,7 @@ class PostRecord:
     encrypted_upload_url: str | None = field(default=None, repr=False)
     url_expires_at: datetime | None = None
     finishing_at: datetime | None = None
+    out_at: datetime | None = None
     profile_url: str = ""
     status: Mapping[str, object] = field(default_factory=dict)
     post_ids: tuple[str, ...] = ()

@@ -27,9 +27,9 @@ from tiktok_provider.exceptions import (
 from tiktok_provider.hooks.tiktok import AsyncSession, TikTokHook
 from tiktok_provider.publishing.waiting.polling import MINUTE_WINDOW, passes
 from tiktok_provider.store.errors import StoreUnreachableError
-from tiktok_provider.store.posts import PostRecord
+from tiktok_provider.store.posts import PostOutcome, PostRecord
 from tiktok_provider.store.rate_limits import LONGEST_HOLD, Cap, Closure
-from tiktok_provider.store.requests import GetClosures, GetPost
+from tiktok_provider.store.requests import GetClosures, GetPost, RecordOutcome, StoreRequest
 from tiktok_provider.triggers.breaker import Breaker
 from tiktok_provider.triggers.rate_limit import PATIENCE, StatusCalls
 
@@ -82,13 +82,20 @@ class AccountSession:
 
     async def fetch_record(self, post_key: str) -> PostRecord | None:
         """Ask the store what is on record of a post; None if there is nothing, or the store does not answer."""
+        return await self._ask_store(GetPost(post_key), f"for post key {post_key!r}")
+
+    async def record_outcome(self, post_key: str, outcome: PostOutcome) -> PostRecord | None:
+        """Record how a post has ended, and return its record; None if the store does not answer."""
+        return await self._ask_store(RecordOutcome(post_key, outcome), f"to record post key {post_key!r}")
+
+    async def _ask_store(self, request: StoreRequest[T], what: str) -> T | None:
         try:
             async with self._turn, asyncio.timeout(PATIENCE):
                 session = await self._open_session()
-                return await session.store.run(GetPost(post_key))
+                return await session.store.run(request)
         except (TikTokError, TimeoutError) as error:
             said = error or f"no answer within {PATIENCE:.0f} s"
-            log.warning("The store could not be asked for post key %r: %s", post_key, said)
+            log.warning("The store could not be asked %s: %s", what, said)
             return None
 
     async def is_closed_by(self, cap: Cap) -> bool:

@@ -26,6 +26,7 @@ from tiktok_provider.publishing.waiting.polling import (
     on_status,
 )
 from tiktok_provider.publishing.waiting.worker_poller import with_jitter
+from tiktok_provider.store.posts import PostOutcome, PostState
 from tiktok_provider.triggers.account_session import AccountSession, account_session
 from tiktok_provider.triggers.events import hold_event
 
@@ -44,7 +45,8 @@ LEAST_PATIENCE = 30.0
 class TikTokPostStatusTrigger(BaseTrigger):
     """Waits until a post has what is waited for, then fires one event.
 
-    It keeps nothing that a restart of the triggerer would lose: another triggerer goes on with the same deadline.
+    It keeps nothing that a restart of the triggerer would lose: another triggerer goes on with the same deadline, and
+    when a post was published whose id is waited for is on record in the store.
 
     :param tiktok_conn_id: a Connection of type ``tiktok``.
     :param publish_id: TikTok's id of the attempt.
@@ -53,6 +55,7 @@ class TikTokPostStatusTrigger(BaseTrigger):
     :param deadline: seconds since the epoch.
     :param size: bytes of the uploaded file; None if it is not known.
     :param post_key: under which the post is on record; None if it is not.
+    :param id_patience: seconds for which the id of a published post is waited for; None: to the deadline.
     """
 
     def __init__(
@@ -64,10 +67,11 @@ class TikTokPostStatusTrigger(BaseTrigger):
         deadline: float,
         size: int | None = None,
         post_key: str | None = None,
+        id_patience: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tiktok_conn_id = tiktok_conn_id
-        self.watch = Watch(publish_id, wait_for, started_at, deadline, size, post_key)
+        self.watch = Watch(publish_id, wait_for, started_at, deadline, size, post_key, id_patience)
         self._last: PostStatus | None = None
         self._record_at = 0.0
 
@@ -120,7 +124,19 @@ class TikTokPostStatusTrigger(BaseTrigger):
             log.warning("Could not ask for %s: %s", watch.publish_id, error)
             return on_error(watch, error, time.time(), self._last)
         log.info("%s is %s", watch.publish_id, self._last.status)
-        return on_status(watch, self._last, time.time())
+        if watch.id_patience is not None and watch.lacks_only_id(self._last):
+            self.watch = watch.once_out(await self._out_at(account, self._last))
+        return on_status(self.watch, self._last, time.time())
+
+    async def _out_at(self, account: AccountSession, status: PostStatus) -> float:
+        """Record that the post is published, and return when this was first seen; now, if the store does not say."""
+        watch, record = self.watch, None
+        if watch.post_key is not None:
+            outcome = PostOutcome(
+                publish_id=watch.publish_id, state=PostState.OUT, status=status.model_dump(mode="json")
+            )
+            record = await account.record_outcome(watch.post_key, outcome)
+        return record.out_at.timestamp() if record and record.out_at else time.time()
 
 
 def deferral(tiktok_conn_id: str, watch: Watch) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_every_wrong_parameter_of_a_mapped_task_is_in_one_error_and_nothing_is_s
     wrong: dict[str, Any] = {
         "wait": "no",
         "deferrable": "False",
-        "wait_for_post_id": "1",
+        "wait_for_post_id": "yes",
         "timeout": "90",
         "on_cap": "x",
         "on_changed_input": "y",

@@ -629,6 +629,30 @@ def test_without_a_public_id_to_come_the_task_does_not_wait_for_one(
     assert len(creator.calls(STATUS)) == 1
 
 
+@pytest.mark.parametrize(
+    ("parameters", "minutes", "has_id"),
+    [({}, 3, True), ({"wait_for_post_id": 60}, 1, False), ({"wait_for_post_id": False}, 0, False)],
+)
+def test_a_public_post_is_waited_for_a_while_longer_for_its_link(
+    creator: Creator,
+    task: Task,
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parameters: dict[str, Any],
+    minutes: float,
+    has_id: bool,
+) -> None:
+    creator.sandbox.freeze()
+    creator.sandbox.set_switches(moderation_seconds=100)
+    clock = Clock(creator.sandbox.advance)
+    for module in ("publishing.waiting.worker_poller", "operators.base", "operators.waiting"):
+        monkeypatch.setattr(f"tiktok_provider.{module}.time", clock)
+    begun = clock.now
+    result = publish(clip, **parameters).execute(task.context)
+    assert (result["status"], bool(result["post_url"])) == ("PUBLISH_COMPLETE", has_id)
+    assert clock.now - begun <= 60 * minutes + 1
+
+
 def test_a_video_that_tiktok_refuses_afterwards_fails_with_its_reason(
     creator: Creator, task: Task, clip: Path
 ) -> None:
@@ -653,7 +677,7 @@ def test_a_post_that_never_ends_is_uncertain_at_the_deadline_and_a_clear_waits_o
 ) -> None:
     creator.sandbox.set_switches(stuck_processing=True, rate_limits=False)
     clock = Clock()
-    for module in ("publishing.waiting.worker_poller", "operators.base"):
+    for module in ("publishing.waiting.worker_poller", "operators.base", "operators.waiting"):
         monkeypatch.setattr(f"tiktok_provider.{module}.time", clock)
     with pytest.raises(UncertainPostError, match=r"had not finished at the deadline.*PROCESSING"):
         publish(clip, timeout=timedelta(minutes=1)).execute(task.context)
@@ -667,14 +691,16 @@ def test_a_post_that_never_ends_is_uncertain_at_the_deadline_and_a_clear_waits_o
 class Clock:
     """A clock that moves only when somebody sleeps."""
 
-    def __init__(self) -> None:
+    def __init__(self, also: Callable[[float], object] = lambda seconds: None) -> None:  # noqa: ARG005
         self.now = time.time()
+        self._also = also
 
     def time(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+        self._also(seconds)
 
 
 def test_a_users_own_retries_and_policy_win_over_ours(clip: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
@@ -259,3 +260,16 @@ def test_the_sensors_own_switches_of_airflow_are_checked_too(field: str) -> None
     wrong: dict[str, Any] = {field: "False"}
     with pytest.raises(InvalidInputError, match=f"{field} is 'False', it must be of type bool"):
         TikTokPostStatusSensor(task_id="t", publish_id="p.1", **wrong)
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False), ("600", 600)])
+def test_a_template_may_say_yes_no_or_how_long(text: str, value: object, tmp_path: Path) -> None:
+    operator = TikTokPublishVideoOperator(
+        task_id="t",
+        video=tmp_path,
+        privacy_level="SELF_ONLY",
+        wait_for_post_id=text,
+        _airflow_from_mapped=True,
+    )
+    operator.check_parameters()
+    assert operator.wait_for_post_id is value or operator.wait_for_post_id == value

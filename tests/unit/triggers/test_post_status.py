@@ -1,15 +1,22 @@
 """The trigger, in an event loop of its own, against the sandbox."""
 
+import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.triggers.base import TriggerEvent
 
-from tests.unit.conftest import CONN_ID, Creator
+from tests.unit.conftest import CONN_ID, Creator, Task
+from tests.unit.operators.test_publish_video import publish
 from tests.unit.triggers.conftest import StartPost, Waits
-from tiktok_provider.publishing.waiting.polling import WaitFor, Watch
+from tiktok_provider.database.posts.service import PostService
+from tiktok_provider.publishing.waiting.polling import Outcome, WaitFor, Watch
+from tiktok_provider.store.posts import PostState
 from tiktok_provider.triggers.post_status import TikTokPostStatusTrigger
 
 Fire = Callable[..., dict[str, Any]]
@@ -116,7 +123,7 @@ def test_an_account_that_lost_its_access_ends_the_waiting_and_the_post_is_uncert
 
 
 def test_its_arguments_survive_the_way_through_the_database(publish_id: str) -> None:
-    trigger = TikTokPostStatusTrigger(CONN_ID, publish_id, "inbox", 1.5, 2.5, 1000, "spring-sale")
+    trigger = TikTokPostStatusTrigger(CONN_ID, publish_id, "inbox", 1.5, 2.5, 1000, "spring-sale", 600.0)
     path, arguments = trigger.serialize()
     assert path == "tiktok_provider.triggers.post_status.TikTokPostStatusTrigger"
     assert arguments == {
@@ -127,6 +134,7 @@ def test_its_arguments_survive_the_way_through_the_database(publish_id: str) -> 
         "deadline": 2.5,
         "size": 1000,
         "post_key": "spring-sale",
+        "id_patience": 600.0,
     }
     assert TikTokPostStatusTrigger(**arguments).serialize() == (path, arguments)
 
@@ -141,6 +149,63 @@ def test_a_trigger_that_an_older_version_has_put_into_the_database_still_begins(
     }
     trigger = TikTokPostStatusTrigger(tiktok_conn_id=CONN_ID, **arguments)
     assert trigger.watch == Watch("p.1", "complete", 1.5, 2.5, size=None, post_key=None)
+
+
+@pytest.fixture
+def awaited_id(
+    creator: Creator, task: Task, clip: Path, waits: Waits, monkeypatch: pytest.MonkeyPatch
+) -> TikTokPostStatusTrigger:
+    """A trigger for a post on record: TikTok takes ten minutes for it, and ten more for its id."""
+    monkeypatch.setattr(PostService.__init__, "__kwdefaults__", {"clock": lambda: moment(waits)})
+    creator.sandbox.freeze()
+    creator.sandbox.set_switches(processing_seconds=600, moderation_seconds=600)
+    publish(clip, wait=False).execute(task.context)
+    record = task.record
+    assert record
+    now = waits.now()
+    return TikTokPostStatusTrigger(
+        CONN_ID, str(record.publish_id), "post_id", now, now + 86_400, None, record.post_key, 300.0
+    )
+
+
+async def only_event(trigger: TikTokPostStatusTrigger) -> Outcome:
+    [event] = [event async for event in trigger.run()]
+    return Outcome.from_event(event.payload)
+
+
+def test_a_published_post_whose_id_is_late_is_a_success_without_it(
+    awaited_id: TikTokPostStatusTrigger, task: Task, waits: Waits
+) -> None:
+    outcome = waits.run(only_event(awaited_id))
+    assert (outcome.kind, outcome.status["status"], outcome.status["post_ids"]) == (
+        "done",
+        "PUBLISH_COMPLETE",
+        [],
+    )
+    assert 900 <= waits.passed < 1050, "ten minutes until it is out, and five for its id"
+    assert task.record
+    assert task.record.state == PostState.OUT, "it is on record before the task knows"
+
+
+def test_a_restart_of_the_triggerer_does_not_wait_for_the_id_anew(
+    awaited_id: TikTokPostStatusTrigger, waits: Waits
+) -> None:
+    _, arguments = awaited_id.serialize()
+    restarts: list[float] = []
+
+    async def restarted() -> Outcome:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(only_event(TikTokPostStatusTrigger(**arguments)), 800)
+        restarts.append(waits.passed)
+        return await only_event(TikTokPostStatusTrigger(**arguments))
+
+    assert waits.run(restarted()).kind == "done"
+    assert 750 < restarts[0] < 850, "it was stopped while it waited for the id"
+    assert 900 <= waits.passed < 1050
+
+
+def moment(waits: Waits) -> datetime:
+    return datetime.fromtimestamp(waits.now(), UTC)
 
 
 def closed_port() -> int:

@@ -65,6 +65,7 @@ def resolve(session: Session, conn_id: str, post_key: str, seen: Resolution, now
     if row.state != PostState.UNCERTAIN and not _is_lost(row, now):
         raise state_error(row, "only an uncertain post can be resolved")
     row.state = PostState.OUT if seen.posted else PostState.FAILED
+    row.out_at = now if seen.posted else None
     # A try that stood still all the while is refused from here on.
     row.generation += 1
     row.status, row.resolved_by = {}, seen.actor
@@ -162,6 +163,7 @@ def _end_earlier(session: Session, row: PostRow, post_outcome: PostOutcome, now:
 
 def _become(session: Session, row: PostRow, post_outcome: PostOutcome, now: datetime) -> None:
     row.state = post_outcome.state
+    row.out_at = now if row.state == PostState.OUT else None
     row.status, row.fail_reason, row.resolved_by = dict(post_outcome.status), post_outcome.fail_reason, ""
     # No try has anything left to send.
     row.lease_until, row.updated_at = None, now
@@ -197,7 +199,7 @@ def _wipe(row: PostRow, now: datetime) -> None:
     row.slot_media = None
     row.fingerprint = row.location = row.digest = ""
     row.task = row.try_id = row.username = row.open_id = row.profile_url = ""
-    row.publish_id = row.encrypted_upload_url = row.post_url = row.lease_until = None
+    row.publish_id = row.encrypted_upload_url = row.post_url = row.lease_until = row.out_at = None
     row.updated_at = now
 
 

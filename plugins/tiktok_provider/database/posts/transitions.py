@@ -278,7 +278,7 @@ def _record_late_start(session: Session, row: PostRow, step: Start, now: datetim
     _start(session, row, step, now)
     # The try that holds it now takes it for a pull without a publish id.
     row.generation += 1
-    row.fail_reason, row.resolved_by, row.updated_at = "", "", now
+    row.fail_reason, row.resolved_by, row.out_at, row.updated_at = "", "", None, now
     if (attempt := last_attempt(session, row)) is not None:
         attempt.outcome, attempt.ended_at, attempt.fail_reason = "", None, ""
     audit(

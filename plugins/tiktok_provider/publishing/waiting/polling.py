@@ -1,6 +1,6 @@
 """What to do next while a post is under way: pure decisions, shared by operator, sensor and trigger."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from tiktok_provider.api.posting import PostStatus, Status
@@ -50,6 +50,7 @@ class Watch:
     :param deadline: seconds since the epoch.
     :param size: bytes of the file that was uploaded; None if it is not known.
     :param post_key: under which the post is on record; None if it is not, as in a sensor.
+    :param id_patience: seconds for which ``post_id`` waits once the post is published; None: to the deadline.
     """
 
     publish_id: str
@@ -58,6 +59,21 @@ class Watch:
     deadline: float
     size: int | None = None
     post_key: str | None = None
+    id_patience: float | None = None
+
+    def lacks_only_id(self, status: PostStatus) -> bool:
+        """Whether the post is published, and its id is waited for."""
+        complete = status.status == Status.PUBLISH_COMPLETE
+        return complete and self.wait_for == "post_id" and not status.post_ids
+
+    def once_out(self, out_at: float) -> "Watch":
+        """Return what is waited for of a post that is published: its id, and no longer than ``id_patience``.
+
+        :param out_at: seconds since the epoch.
+        """
+        if self.id_patience is None or self.wait_for != "post_id":
+            return self
+        return replace(self, deadline=min(self.deadline, out_at + self.id_patience), id_patience=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,9 @@ class WorkerPoller:
             log.warning("Could not ask for %s: %s", watch.publish_id, error)
             return on_error(watch, error, time.time(), self._last)
         log.info("%s is %s", watch.publish_id, self._last.status)
-        return on_status(watch, self._last, time.time())
+        if watch.lacks_only_id(self._last):
+            self._watch = watch.once_out(time.time())
+        return on_status(self._watch, self._last, time.time())
 
     def wait(self) -> Outcome:
         """Ask until the waiting is over. It holds a worker slot all the while."""

@@ -302,3 +302,27 @@ def test_what_is_on_record_ends_the_waiting_as_if_tiktok_had_said_it(
 )
 def test_what_is_on_record_leaves_the_rest_to_tiktok(wait_for: WaitFor, known: PostRecord) -> None:
     assert on_record(watch(wait_for), known, START + 5) is None
+
+
+def test_the_id_of_a_published_post_is_waited_for_so_long_and_no_longer() -> None:
+    waiting = replace(watch("post_id"), id_patience=600.0)
+    published = status("PUBLISH_COMPLETE")
+    assert waiting.lacks_only_id(published)
+    assert not waiting.lacks_only_id(status("PUBLISH_COMPLETE", **PUBLIC))
+    out_at = START + 300
+    narrowed = waiting.once_out(out_at)
+    assert isinstance(on_status(narrowed, published, out_at + 599), PollAgain)
+    ending = on_status(narrowed, published, out_at + 600)
+    assert isinstance(ending, Outcome)
+    assert (ending.kind, result_of(ending).post_ids) == ("done", ())
+    assert narrowed.once_out(out_at + 500) == narrowed, "it counts from the first time"
+
+
+@pytest.mark.parametrize("patience", [None, 10 * 86_400.0])
+def test_the_deadline_ends_the_wait_for_an_id_in_any_case(patience: float | None) -> None:
+    waiting = replace(watch("post_id"), id_patience=patience)
+    assert waiting.once_out(START).deadline == DEADLINE
+
+
+def test_a_post_that_is_only_waited_for_until_it_is_out_is_not_given_up_earlier() -> None:
+    assert replace(watch("complete"), id_patience=0.0).once_out(START).deadline == DEADLINE

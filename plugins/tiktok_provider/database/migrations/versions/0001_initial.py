@@ -97,6 +97,7 @@ def _create_posts() -> None:
         sa.Column("encrypted_upload_url", sa.Text()),
         sa.Column("url_expires_at", UtcDateTime()),
         sa.Column("finishing_at", UtcDateTime()),
+        sa.Column("out_at", UtcDateTime()),
         sa.Column("profile_url", sa.Text(), nullable=False),
         sa.Column("status", sa.JSON(), nullable=False),
         sa.Column("post_ids", sa.JSON(), nullable=False),
