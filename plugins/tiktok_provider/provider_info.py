@@ -126,6 +126,13 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "asset-uris": [
+            {
+                "schemes": ["tiktok"],
+                "handler": "tiktok_provider.assets.sanitize_uri",
+                "factory": "tiktok_provider.assets.posts_asset",
+            }
+        ],
         "extra-links": ["tiktok_provider.links.TikTokPostLink"],
         "db-managers": ["tiktok_provider.database.session.TikTokDBManager"],
         "cli": ["tiktok_provider.cli.definition.get_tiktok_cli_commands"],

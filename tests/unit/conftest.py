@@ -119,10 +119,10 @@ class Task:
             return store.run(GetPost(key))
 
 
-def use_up(endpoint: Endpoint) -> None:
-    """Make all calls that the account has in this minute, as another task."""
+def use_up(endpoint: Endpoint, leave: int = 0) -> None:
+    """Make all calls that the account has in this minute, as another task, but some."""
     with open_store(CONN_ID) as store:
-        store.run(TakeCalls(endpoint, "another task", count=PER_MINUTE[endpoint]))
+        store.run(TakeCalls(endpoint, "another task", count=PER_MINUTE[endpoint] - leave))
 
 
 @pytest.fixture(autouse=True)

@@ -99,6 +99,12 @@ _LIMIT = Arg(
     default=50,
     help="At most so many (default: %(default)s)",
 )
+_REFRESH = Arg(
+    ("--refresh",),
+    action="store_true",
+    help="Ask TikTok first about posts of the last seven days (or since --since) without a final state or a public"
+    " id, and record what it says",
+)
 _SEEN = _EitherOf(
     posted={
         "nargs": "?",
@@ -163,7 +169,7 @@ def get_tiktok_cli_commands() -> list[CLICommand]:
         _command(
             "posts",
             "List the posts on record, the last changed first",
-            *(_STATE, _OF_CONN_ID, _OF_DAG_ID, _SINCE, _UNTIL, _LIMIT),
+            *(_STATE, _OF_CONN_ID, _OF_DAG_ID, _SINCE, _UNTIL, _LIMIT, _REFRESH),
         ),
         _command(
             "resolve",

@@ -9,6 +9,7 @@ from airflow.utils.platform import getuser
 
 from tiktok_provider.cli.account_commands import closed_until
 from tiktok_provider.cli.post_address import post_in
+from tiktok_provider.cli.post_refresh import refresh
 from tiktok_provider.cli.terminal import finish, report
 from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.database.rate_limits.service import RateLimitService
@@ -40,6 +41,8 @@ class NotConfirmedError(TikTokError):
 
 def posts(args: Namespace) -> Sequence[Row]:
     """Return the posts on record, the last changed first; says so if there are more."""
+    if args.refresh:
+        refresh(args)
     state = PostState(args.state) if args.state else None
     # One more, to know whether there are more.
     work = PostService().posts(

@@ -52,6 +52,12 @@ HANDLERS: Mapping[type[StoreRequest[Any]], Callable[[Services, str, Any], Awaita
     requests.RecordOutcome: lambda store, conn_id, asked: store.posts.record_outcome(
         conn_id, asked.post_key, asked.outcome
     ),
+    requests.AnnouncePost: lambda store, conn_id, asked: store.posts.announce(
+        conn_id, asked.post_key, asked.claimant, waited=asked.waited
+    ),
+    requests.GetPostsWithoutId: lambda store, conn_id, asked: store.posts.posts_without_id(
+        conn_id, asked.limit
+    ),
     requests.TakeCalls: lambda store, conn_id, asked: store.rate_limits.take(conn_id, asked),
     requests.EndCalls: lambda store, conn_id, asked: store.rate_limits.end(
         conn_id, asked.endpoint, asked.holder

@@ -119,6 +119,7 @@ class PostRow(Base):
     post_url: Mapped[str | None] = mapped_column(Text)
     fail_reason: Mapped[str] = mapped_column(Text, default="")
     resolved_by: Mapped[str] = mapped_column(Text, default="")
+    announced_by: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

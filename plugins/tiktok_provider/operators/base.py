@@ -177,11 +177,13 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         event: Any,
         *,
         reused: bool = False,
+        waited: bool = True,
         post_key: str | None = None,
         tiktok_conn_id: str | None = None,
     ) -> PostResult:
         """Go on with the trigger's event: record the outcome, and return it.
 
+        :param waited: whether the post was not out yet when the task left.
         :param post_key: as it was when the task left; templates may be rendered to something else by now.
         :param tiktok_conn_id: likewise.
         :raises PostFailedError: TikTok reports FAILED. Nothing is out; a retry makes a new attempt.
@@ -198,7 +200,9 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         with FewFrames():
             with TikTokHook(self.tiktok_conn_id) as hook:
                 try:
-                    return self._waiting(context, hook).finish(Outcome.from_event(event), reused=reused)
+                    return self._waiting(context, hook).finish(
+                        Outcome.from_event(event), reused=reused, waited=waited
+                    )
                 except DeferTask as pause:
                     self._pause(pause)
                 except TikTokError as error:
@@ -291,7 +295,7 @@ class TikTokPublishingOperator(TypedParameters, BaseOperator):
         if not self.wait:
             return waiting.ask_once(sent, watch)
         if self.deferrable:
-            waiting.defer(self.tiktok_conn_id, watch, reused=sent.reused, **self._rendered())
+            waiting.defer(self.tiktok_conn_id, watch, sent, **self._rendered())
         return waiting.on_worker(sent, watch)
 
     def _waiting(self, context: "Context", hook: "TikTokHook") -> PostWait:

@@ -4,8 +4,11 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.sdk import AssetAlias
+
+from tiktok_provider.assets import POSTS, event_of, posts_asset
 from tiktok_provider.exceptions import PostFailedError, PostTimeoutError, PostUncertainError
 from tiktok_provider.links import show_post
 from tiktok_provider.publishing.waiting.polling import Outcome, WaitFor, Watch, result_of
@@ -49,7 +52,7 @@ class PostWait:
         self._rate_limiter = rate_limiter
         self._clean_up = clean_up
 
-    def defer(self, account: str, watch: Watch, /, **kept: str | bool | None) -> NoReturn:
+    def defer(self, account: str, watch: Watch, sent: "Sent", /, **kept: str | None) -> NoReturn:
         """Wait in the triggerer; then Airflow calls ``execute_complete``.
 
         :param account: its connection id.
@@ -60,11 +63,12 @@ class PostWait:
         from tiktok_provider.triggers.post_status import deferral
 
         self._operator.log.info("%s", waiting_sentence(watch.publish_id, watch.deadline - time.time()))
-        self._operator.defer(**deferral(account, watch), kwargs=kept)
+        also = {"reused": sent.reused, "waited": _is_open(sent)}
+        self._operator.defer(**deferral(account, watch), kwargs={**also, **kept})
 
     def on_worker(self, sent: "Sent", watch: Watch) -> PostResult:
         """Wait on the worker, which keeps its slot."""
-        return self.finish(self._poller(watch).wait(), reused=sent.reused)
+        return self.finish(self._poller(watch).wait(), reused=sent.reused, waited=_is_open(sent))
 
     def ask_once(self, sent: "Sent", watch: Watch) -> PostResult:
         """Return a post without waiting for it; what an earlier try has sent may have ended in any way since."""
@@ -75,24 +79,26 @@ class PostWait:
 
         step = self._poller(watch).ask()
         if isinstance(step, Outcome) and is_final(step):
-            return self.finish(step, reused=True)
+            return self.finish(step, reused=True, waited=True)
         if sent.record.state == PostState.IN_INBOX:
-            return self.finish(Outcome(str(sent.record.publish_id), "inbox"), reused=True)
+            return self.finish(Outcome(str(sent.record.publish_id), "inbox"), reused=True, waited=False)
         if sent.record.state == PostState.UNCERTAIN:
             raise uncertain_post(
                 self._hook, sent.record, "TikTok has not said how it ends, or could not be asked now."
             )
         return self.result(sent.record, reused=True)
 
-    def finish(self, outcome: Outcome, *, reused: bool) -> PostResult:
+    def finish(self, outcome: Outcome, *, reused: bool, waited: bool) -> PostResult:
         """Record how the wait has ended, and return the post.
 
+        :param waited: whether the post was not out yet when the wait began.
         :raises DeferTask: another attempt has followed the one that was waited for.
         :raises PostFailedError: TikTok reports FAILED.
         :raises PostInInboxError: it landed in the creator's inbox.
         :raises PostUncertainError: how it ends cannot be known.
         """
         from tiktok_provider.publishing.deferral import DeferTask
+        from tiktok_provider.publishing.waiting.late_ids import ask_for_late_ids
         from tiktok_provider.publishing.waiting.outcome_to_record import is_final
         from tiktok_provider.publishing.waiting.uncertain import uncertain_post
 
@@ -101,7 +107,7 @@ class PostWait:
             self._clean_up(record)
         if outcome.kind != "done" and record.state == PostState.OUT:
             # A person, another task or a later attempt knows better than this wait.
-            return self.result(record, reused=True)
+            return self.result(record, reused=True, waited=waited)
         if outcome.kind in ("failed", "incomplete") and record.publish_id != outcome.publish_id:
             raise DeferTask(0.0, "another attempt has followed this one")
         try:
@@ -114,10 +120,12 @@ class PostWait:
                 # The question was refused, which says nothing of the post: there is nothing to resolve.
                 raise
             raise uncertain_post(self._hook, record, str(error)) from error
-        return self.result(record, reused=reused)
+        ask_for_late_ids(self._hook, self._stored_post.claimant.task)
+        return self.result(record, reused=reused, waited=waited)
 
-    def result(self, record: PostRecord, *, reused: bool) -> PostResult:
-        """Return the value of the task."""
+    def result(self, record: PostRecord, *, reused: bool, waited: bool = False) -> PostResult:
+        """Return the value of the task, and send its event."""
+        self._send_event(record, waited=waited)
         result = recorded_result(record, reused=reused)
         show_post(self._operator, self._context, result["post_url"])
         self._operator.log.info(
@@ -137,12 +145,28 @@ class PostWait:
         post_outcome = post_outcome_of(outcome, partial(post_page, record.profile_url, kind=record.kind))
         return self._stored_post.record_outcome(post_outcome) if post_outcome else record
 
+    def _send_event(self, record: PostRecord, *, waited: bool) -> None:
+        """Send the event of a post that is out, once, if the task has the outlet; the store sends later ones."""
+        alias = next(
+            (out for out in self._operator.outlets if isinstance(out, AssetAlias) and out.name == POSTS), None
+        )
+        claimant = self._stored_post.claimant
+        if alias is None or record.announced_by not in ("", claimant.try_id):
+            return
+        if self._stored_post.announce(waited=waited) and record.state == PostState.OUT:
+            extra: dict[str, Any] = {**event_of(record, late=False)}
+            self._context["outlet_events"][alias].add(posts_asset(), extra=extra)
+
     def _record_cap(self, error: PostFailedError) -> None:
         """A cap can show as a fail reason, too: then the account is closed, and the next attempt comes later."""
         from tiktok_provider.publishing.rate_limit import CAP_OF_CODE
 
         if error.fail_reason in CAP_OF_CODE:
             self._rate_limiter.cap_reached(error.fail_reason)
+
+
+def _is_open(sent: "Sent") -> bool:
+    return sent.record.state != PostState.OUT
 
 
 def watch_for(

@@ -22,7 +22,7 @@ from tiktok_provider.store.posts import (
     Release,
     Renew,
 )
-from tiktok_provider.store.requests import ClaimPost, GetPost, RecordOutcome, WritePost
+from tiktok_provider.store.requests import AnnouncePost, ClaimPost, GetPost, RecordOutcome, WritePost
 from tiktok_provider.store.serialization import StoreAnswerError
 from tiktok_provider.store.signing import RequestNotAuthenticatedError
 
@@ -164,6 +164,13 @@ class StoredPost:
             self.write(step)
         except PERHAPS_PASSING as error:
             log.warning("%r could not be recorded: %s", step.type, error)
+
+    def announce(self, *, waited: bool) -> bool:
+        """Say that this try hands the post on, and return whether it may send the post's event; needs no claim.
+
+        :param waited: whether it has waited for the post's end.
+        """
+        return self._store.run(AnnouncePost(self.post_key, self.claimant, waited))
 
     def record_outcome(self, post_outcome: PostOutcome) -> PostRecord:
         """Write how an attempt has ended; needs no claim."""

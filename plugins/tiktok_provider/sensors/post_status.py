@@ -159,6 +159,9 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
         return WorkerPoller(hook, rate_limiter, watch).ask()
 
     def _finish(self, context: "Context", hook: "TikTokHook", outcome: Outcome) -> PostResult:
+        from tiktok_provider.publishing.post_key import claimant_of
+        from tiktok_provider.publishing.waiting.late_ids import ask_for_late_ids
+
         try:
             status = result_of(outcome)
         except PostTimeoutError as error:
@@ -168,6 +171,7 @@ class TikTokPostStatusSensor(TypedParameters, BaseSensorOperator):
             # A new attempt may help, but that is another task's; of this one TikTok will say the same again.
             error.retry = Retry.NEVER
             raise
+        ask_for_late_ids(hook, claimant_of(context).task)
         username = hook.account.username
         profile_url = hook.account.page_url(f"/@{username}") if username else None
         result = post_result(outcome.publish_id, status, conn_id=self.tiktok_conn_id, profile_url=profile_url)

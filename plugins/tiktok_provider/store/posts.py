@@ -16,6 +16,9 @@ Source = Literal["file", "url"]
 Content = Mapping[str, str | int | bool | None]
 
 
+_PUBLIC = "PUBLIC_TO_EVERYONE"
+
+
 class PostState(StrEnum):
     """How far a post has come. Each state says the most that can have happened, not the least."""
 
@@ -92,6 +95,8 @@ class PostRecord:
     :param out_at: when it was first known that the post is out.
     :param status: TikTok's last answer, as ``PostStatus`` fields; empty before there was one.
     :param resolved_by: the person who decided on the outcome; empty if TikTok did.
+    :param announced_by: the try that has handed the post on, by its ``try_id``, where its task has the outlet
+        ``tiktok_posts``: what is learnt from then on, the store tells. Empty before.
     """
 
     conn_id: str
@@ -123,8 +128,15 @@ class PostRecord:
     post_url: str | None = None
     fail_reason: str = ""
     resolved_by: str = ""
+    announced_by: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
+
+    @property
+    def lacks_id(self) -> bool:
+        """Whether it is out, and TikTok still owes its id: only posts that everybody may see get one, and drafts."""
+        is_public = self.content.get("privacy_level", _PUBLIC) == _PUBLIC
+        return self.state == PostState.OUT and is_public and not (self.post_ids or self.resolved_by)
 
 
 class Verdict(StrEnum):

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, TypeAdapter
 
 from tiktok_provider.api.calls import Call, Request
-from tiktok_provider.store.posts import Claimed, PostClaim, PostOutcome, PostRecord, PostStep
+from tiktok_provider.store.posts import Claimant, Claimed, PostClaim, PostOutcome, PostRecord, PostStep
 from tiktok_provider.store.rate_limits import LONGEST_HOLD, WINDOW, Cap, Closure, Endpoint, Granted, Wait
 from tiktok_provider.store.serialization import decode
 from tiktok_provider.store.token_sets import Busy, TokenState
@@ -124,6 +124,29 @@ class RecordOutcome(StoreRequest[PostRecord]):
 
     post_key: PostKey
     outcome: PostOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncePost(StoreRequest[bool]):
+    """A task with the outlet ``tiktok_posts`` hands a post on; see ``PostService.announce``."""
+
+    route = "posts/announce"
+    answer = bool
+
+    post_key: PostKey
+    claimant: Claimant
+    waited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GetPostsWithoutId(StoreRequest[tuple[PostRecord, ...]]):
+    """Posts that are out, and whose id no task waits for any more; see ``PostService.posts_without_id``."""
+
+    route = "posts/without-id"
+    answer = tuple[PostRecord, ...]
+    writes = False
+
+    limit: PositiveInt = 3
 
 
 @dataclass(frozen=True, slots=True)

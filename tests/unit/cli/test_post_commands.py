@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -14,7 +15,8 @@ from airflow.utils.platform import getuser
 from sqlalchemy import select, update
 
 from tests.unit.cli.conftest import Ended, Terminal
-from tests.unit.conftest import CONN_ID, Creator
+from tests.unit.conftest import CONN_ID, Creator, Task, use_up
+from tests.unit.operators.test_publish_video import publish
 from tiktok_provider.cli.definition import POST_STATES
 from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.database.rate_limits.service import RateLimitService
@@ -35,7 +37,7 @@ from tiktok_provider.store.posts import (
     Start,
     Verdict,
 )
-from tiktok_provider.store.rate_limits import Cap
+from tiktok_provider.store.rate_limits import Cap, Endpoint
 
 T = TypeVar("T")
 
@@ -481,3 +483,43 @@ def test_prune_deletes_the_attempts_of_90_days_ago_and_keeps_the_outcome(
     deleted = {row["what"]: row["deleted"] for row in terminal.run("prune").rows}
     assert deleted["attempts"] == 1
     assert posts.claim().verdict is Verdict.ENDED
+
+
+def test_a_refresh_asks_tiktok_about_posts_without_an_end_and_records_it(
+    posts: Posts, terminal: Terminal, clip: Path, task: Task
+) -> None:
+    sandbox = posts.creator.sandbox
+    sandbox.set_switches(processing_seconds=600, moderation_seconds=0)
+    publish(clip, wait=False).execute(task.context)
+    sandbox.advance(600)
+    assert [row["state"] for row in terminal.run("posts").rows] == ["finishing"]
+    done = terminal.run("posts", "--refresh")
+    [row] = done.rows
+    [post] = sandbox.feed()
+    assert (row["state"], row["post_ids"]) == ("out", [post["post_id"]])
+    assert f"Account {CONN_ID}: 1 posts asked for, 1 with news." in done.said
+    calls = len(posts.creator.calls())
+    assert terminal.run("posts", "--refresh").rows == done.rows
+    assert len(posts.creator.calls()) == calls, "nothing is left to ask for"
+
+
+def test_an_account_that_cannot_be_asked_is_reported_and_the_posts_are_listed(
+    posts: Posts, terminal: Terminal
+) -> None:
+    posts.make(intend(), start())
+    posts.creator.sandbox.add_fault("status", path="/v2/post/publish/status/fetch/", status=400, times=9)
+    done = terminal.run("posts", "--refresh")
+    assert [row["state"] for row in done.rows] == ["finishing"]
+    assert f"Account {CONN_ID}: 1 posts were not asked for: " in done.said
+
+
+def test_a_refresh_keeps_to_the_rate_limit(
+    posts: Posts, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posts.make(intend(), start())
+    use_up(Endpoint.STATUS)
+    monkeypatch.setattr("tiktok_provider.publishing.rate_limit.time.sleep", lambda seconds: None)  # noqa: ARG005
+    assert (
+        "1 posts were not asked for: the account's 30 status calls" in terminal.run("posts", "--refresh").said
+    )
+    assert posts.creator.calls() == []

@@ -4,10 +4,11 @@ import logging
 from datetime import datetime, timedelta
 from shlex import quote
 
-from sqlalchemy import CursorResult, delete, select
+from sqlalchemy import CursorResult, delete, or_, select
 from sqlalchemy.orm import Session
 
 from tiktok_provider.database.accounts.transitions import STORE
+from tiktok_provider.database.posts import events
 from tiktok_provider.database.posts.rows import (
     FORGOTTEN,
     end_attempt,
@@ -20,7 +21,7 @@ from tiktok_provider.database.posts.transitions import audit_uncertain, limit_le
 from tiktok_provider.database.session import audit
 from tiktok_provider.database.tables import AttemptRow, PostRow
 from tiktok_provider.store.errors import no_record
-from tiktok_provider.store.posts import PostOutcome, PostRecord, PostState, Resolution
+from tiktok_provider.store.posts import Claimant, PostOutcome, PostRecord, PostState, Resolution
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +40,27 @@ def record_outcome(
     :raises PostStateError: the post has no such attempt, or its state is no outcome.
     """
     row = _found(session, conn_id, post_key)
+    known = row.out_at, set(row.post_ids)
+    _record(session, row, post_outcome, now)
+    if known != (row.out_at, set(row.post_ids)):
+        events.send_late(session, row)
+    return to_record(row)
+
+
+def announce(session: Session, conn_id: str, post_key: str, claimant: Claimant, *, waited: bool) -> bool:
+    """See ``events.announce``.
+
+    :raises PostStateError: nothing is on record.
+    """
+    return events.announce(_found(session, conn_id, post_key), claimant, waited=waited)
+
+
+def _record(session: Session, row: PostRow, post_outcome: PostOutcome, now: datetime) -> None:
     if post_outcome.state not in _RANK:
         raise state_error(row, f"{str(post_outcome.state)!r} is no outcome")
     attempt = _attempt_of(session, row, post_outcome.publish_id)
     if _is_premature(row, post_outcome, now):
-        return to_record(row)
+        return
     is_news = attempt is not None and _beats(post_outcome.state, attempt.outcome)
     if attempt is not None and is_news:
         end_attempt(
@@ -53,7 +70,24 @@ def record_outcome(
         _end_current(session, row, post_outcome, now)
     elif is_news:
         _end_earlier(session, row, post_outcome, now)
-    return to_record(row)
+
+
+def record_by_publish_id(
+    session: Session, post_outcome: PostOutcome, open_id: str, now: datetime
+) -> list[PostRecord]:
+    """Write how an attempt has ended of which only the publish id is known; see ``record_outcome``.
+
+    :param open_id: of its account; empty: any.
+    """
+    attempts = select(AttemptRow.post_id).where(AttemptRow.publish_id == post_outcome.publish_id)
+    rows = select(PostRow).where(
+        or_(PostRow.publish_id == post_outcome.publish_id, PostRow.id.in_(attempts)),
+        PostRow.state != FORGOTTEN,
+    )
+    if open_id:
+        rows = rows.where(PostRow.open_id.in_((open_id, "")))
+    found = [(row.conn_id, row.post_key) for row in session.scalars(rows)]
+    return [record_outcome(session, *post, post_outcome, now) for post in found]
 
 
 def resolve(session: Session, conn_id: str, post_key: str, seen: Resolution, now: datetime) -> PostRecord:
@@ -76,6 +110,7 @@ def resolve(session: Session, conn_id: str, post_key: str, seen: Resolution, now
     if (attempt := last_attempt(session, row)) is not None:
         end_attempt(attempt, row.state, now, reason=row.fail_reason)
     _audit(session, row, "tiktok_post_resolved", actor=seen.actor, outcome=row.state, post_id=seen.post_id)
+    events.send_late(session, row)
     return to_record(row)
 
 
@@ -199,6 +234,7 @@ def _wipe(row: PostRow, now: datetime) -> None:
     row.slot_media = None
     row.fingerprint = row.location = row.digest = ""
     row.task = row.try_id = row.username = row.open_id = row.profile_url = ""
+    row.announced_by = ""
     row.publish_id = row.encrypted_upload_url = row.post_url = row.lease_until = row.out_at = None
     row.updated_at = now
 

@@ -16,6 +16,7 @@ from tiktok_provider.database.session import change
 from tiktok_provider.database.tables import PostRow
 from tiktok_provider.database.threads import in_read_thread, in_thread
 from tiktok_provider.store.posts import (
+    Claimant,
     Claimed,
     PostClaim,
     PostOutcome,
@@ -28,6 +29,8 @@ from tiktok_provider.store.posts import (
 T = TypeVar("T")
 
 KEEP_ATTEMPTS = timedelta(days=90)
+# A public id is mostly there minutes after a post came out, and tasks wait ten minutes for it. It may take days.
+ID_IS_LATE, ID_COMES_WITHIN = timedelta(minutes=15), timedelta(days=3)
 
 
 class PostService:
@@ -78,6 +81,40 @@ class PostService:
         return await self._change(
             lambda session: outcomes.record_outcome(session, conn_id, post_key, post_outcome, self._clock())
         )
+
+    async def record_by_publish_id(self, post_outcome: PostOutcome, *, open_id: str = "") -> list[PostRecord]:
+        """Write what TikTok tells of an attempt by its publish id alone; nothing if that is not on record.
+
+        :param open_id: of the account that it is told about; empty: any.
+        """
+        return await self._change(
+            lambda session: outcomes.record_by_publish_id(session, post_outcome, open_id, self._clock())
+        )
+
+    async def announce(self, conn_id: str, post_key: str, claimant: Claimant, *, waited: bool) -> bool:
+        """Note that a task with the outlet ``tiktok_posts`` hands a post on, and return whether it may send the
+        event: True for one try alone. What is learnt of the post from then on, the store tells by an event.
+
+        :param waited: whether the task has waited for the post's end; else only the task that has sent it may.
+        :raises PostStateError: nothing is on record.
+        """
+        return await self._change(
+            lambda session: outcomes.announce(session, conn_id, post_key, claimant, waited=waited)
+        )
+
+    async def posts_without_id(self, conn_id: str, limit: int) -> tuple[PostRecord, ...]:
+        """Return public posts of the last days whose id came too late for their task, the newest first."""
+        now = self._clock()
+        rows = (
+            select(PostRow)
+            .where(PostRow.conn_id == conn_id, PostRow.state == PostState.OUT, PostRow.resolved_by == "")
+            .where(PostRow.out_at.between(now - ID_COMES_WITHIN, now - ID_IS_LATE))
+            .order_by(PostRow.out_at.desc())
+        )
+        records = await in_read_thread(
+            change, lambda session: [to_record(row) for row in session.scalars(rows)]
+        )
+        return tuple(record for record in records if record.lacks_id)[:limit]
 
     async def posts(
         self,

@@ -135,7 +135,7 @@ def _new_record(session: Session, row: PostRow, wanted: PostClaim, now: datetime
     """Make a new record; a forgotten one keeps nothing but its generation."""
     row.state = PostState.CLAIMED
     row.origin = dict(wanted.origin)
-    row.task = row.try_id = row.open_id = row.username = ""
+    row.task = row.try_id = row.open_id = row.username = row.announced_by = ""
     row.try_number = row.attempt = 0
     row.created_at = now
     row.profile_url = ""

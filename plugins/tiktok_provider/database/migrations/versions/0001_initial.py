@@ -104,6 +104,7 @@ def _create_posts() -> None:
         sa.Column("post_url", sa.Text()),
         sa.Column("fail_reason", sa.Text(), nullable=False),
         sa.Column("resolved_by", sa.Text(), nullable=False),
+        sa.Column("announced_by", sa.Text(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("updated_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("tiktok_post_pkey")),
