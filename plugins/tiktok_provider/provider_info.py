@@ -122,6 +122,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "tiktok_provider.triggers.cap",
                     "tiktok_provider.triggers.doctor",
+                    "tiktok_provider.triggers.new_videos",
                     "tiktok_provider.triggers.post_status",
                 ],
             }

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from tiktok_provider.api.calls import Answer, Call, Request
 from tiktok_provider.api.posting import PostStatus, fetch_status
+from tiktok_provider.api.videos import VideoPage, list_videos
 from tiktok_provider.exceptions import (
     ApiError,
     RateLimitedError,
@@ -97,6 +98,19 @@ class AccountSession:
             said = error or f"no answer within {PATIENCE:.0f} s"
             log.warning("The store could not be asked %s: %s", what, said)
             return None
+
+    async def list_videos(self, cursor: int | None = None) -> VideoPage:
+        """Read one page of the account's public videos, newest first. It has a rate limit of its own, 600 a minute.
+
+        :param cursor: of the page before.
+        :raises ConnectionSettingsError: the account has not granted ``video.list``.
+        :raises TikTokError: what the call raises, or the store.
+        """
+        async with self._turn:
+            session = await self._open_session()
+            # The token is at hand, so this asks nobody.
+            session.hook.require_scope("video.list")
+            return await session.run(list_videos(cursor=cursor))
 
     async def is_closed_by(self, cap: Cap) -> bool:
         """Ask the store whether a cap closes the account; True if the store does not answer.

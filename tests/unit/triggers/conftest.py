@@ -58,7 +58,7 @@ def waits(creator: Creator, monkeypatch: pytest.MonkeyPatch) -> Waits:
     """The time, as triggers and the store's rate limits see it."""
     found = Waits(creator.sandbox)
     clock = SimpleNamespace(time=found.now, monotonic=found.now)
-    for module in ("cap", "post_status", "events"):
+    for module in ("cap", "post_status", "events", "new_videos"):
         monkeypatch.setattr(f"tiktok_provider.triggers.{module}.time", clock)
     defaults = {"clock": lambda: datetime.fromtimestamp(found.now(), UTC)}
     monkeypatch.setattr(RateLimitService.__init__, "__kwdefaults__", defaults)
