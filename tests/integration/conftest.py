@@ -32,7 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _has_its_own(item: pytest.Item) -> bool:
-    return any(f"[{database}]" in item.name for database in DATABASES[:-1])
+    return "events_airflow" in getattr(item, "fixturenames", ()) or any(
+        f"[{database}]" in item.name for database in DATABASES[:-1]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -51,12 +53,16 @@ def sandbox(sandbox_server: Sandbox) -> Sandbox:
 
 
 @contextmanager
-def real_airflow(home: Path, sandbox: Sandbox, database: str) -> Iterator[LocalAirflow]:
+def real_airflow(
+    home: Path, sandbox: Sandbox, database: str, *, scheduled: bool = False
+) -> Iterator[LocalAirflow]:
     """A real Airflow with the DAGs of dags/ and tests/integration/dags/.
 
     :param database: of ``DATABASES``.
+    :param scheduled: whether DAGs run by their schedules, too, and not only when they are triggered.
     """
     config = {
+        "scheduler": {"use_job_schedule": str(scheduled)},
         "tiktok": {"allowed_hosts": sandbox.url},
         # Everything is logged, so that a secret in a log would be seen.
         "logging": {"logging_level": "DEBUG", "namespace_levels": "httpx=DEBUG httpcore=DEBUG"},

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from tiktok_provider.exceptions import FewFrames, InvalidInputError, TikTokError, TooLateError
 from tiktok_provider.links import TikTokPostLink, show_post
 from tiktok_provider.operators.leave_worker import leave_worker
+from tiktok_provider.operators.lineage import PostLineage
 from tiktok_provider.operators.map_label import label_of, set_map_label
 from tiktok_provider.operators.waiting import PostWait, has_all, seconds, watch_for
 from tiktok_provider.publishing.parameters import (
@@ -43,7 +44,7 @@ _ASKED_FOR = ("manual", "backfill", "operator_triggered")
 _LOOK_AGAIN = 300.0
 
 
-class TikTokPublishingOperator(TypedParameters, BaseOperator):
+class TikTokPublishingOperator(PostLineage, TypedParameters, BaseOperator):
     """Base of the publishing operators; see ``TikTokPublishVideoOperator`` for the parameters.
 
     A new kind of post is a subclass with its own parameters that builds its ``request``.

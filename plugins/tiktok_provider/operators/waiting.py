@@ -11,6 +11,7 @@ from airflow.sdk import AssetAlias
 from tiktok_provider.assets import POSTS, event_of, posts_asset
 from tiktok_provider.exceptions import PostFailedError, PostTimeoutError, PostUncertainError
 from tiktok_provider.links import show_post
+from tiktok_provider.operators.lineage import keep_result
 from tiktok_provider.publishing.waiting.polling import Outcome, WaitFor, Watch, result_of
 from tiktok_provider.publishing.waiting.result import PostResult, post_page, recorded_result
 from tiktok_provider.store.posts import PostRecord, PostState
@@ -127,6 +128,7 @@ class PostWait:
         """Return the value of the task, and send its event."""
         self._send_event(record, waited=waited)
         result = recorded_result(record, reused=reused)
+        keep_result(self._operator, result)
         show_post(self._operator, self._context, result["post_url"])
         self._operator.log.info(
             "%s is %s: %s", record.publish_id, result["status"], result["post_url"] or "no public id"
