@@ -23,6 +23,7 @@ from tiktok_provider.exceptions import ApiError, AuthorizationError, TikTokError
 from tiktok_provider.hooks.connection import account_of, masked_extra
 from tiktok_provider.hooks.store_access import open_async_store, open_store
 from tiktok_provider.hooks.tokens import Clock, Token, current_token, run_steps, run_steps_async
+from tiktok_provider.metrics import REQUESTS_REPEATED, count
 from tiktok_provider.security.redaction import redact
 from tiktok_provider.security.tls import tiktok_tls
 from tiktok_provider.store.address import tls_context
@@ -95,8 +96,13 @@ class TikTokHook(BaseHook):
         :raises AccountDeadError: a person must connect the account again; nothing was sent.
         :raises TikTokError: what the call raises, or the store.
         """
+
+        def count_repeat() -> None:
+            before_repeat()
+            count(REQUESTS_REPEATED)
+
         with self._discreet():
-            return SyncDriver(self._client, self._access_token).run(call, before_repeat)
+            return SyncDriver(self._client, self._access_token).run(call, count_repeat)
 
     def require_scope(self, scope: str) -> None:
         """Check that the account has granted a scope, before anything is sent.

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import AssetAlias
 
+from tiktok_provider import metrics
 from tiktok_provider.assets import POSTS, event_of, posts_asset
+from tiktok_provider.error_table import UPLOAD_INCOMPLETE
 from tiktok_provider.exceptions import PostFailedError, PostTimeoutError, PostUncertainError
 from tiktok_provider.links import show_post
 from tiktok_provider.operators.lineage import keep_result
@@ -104,6 +106,7 @@ class PostWait:
         from tiktok_provider.publishing.waiting.uncertain import uncertain_post
 
         record = self._record(outcome)
+        _count(record, outcome)
         if is_final(outcome):
             self._clean_up(record)
         if outcome.kind != "done" and record.state == PostState.OUT:
@@ -165,6 +168,20 @@ class PostWait:
 
         if error.fail_reason in CAP_OF_CODE:
             self._rate_limiter.cap_reached(error.fail_reason)
+
+
+def _count(record: PostRecord, outcome: Outcome) -> None:
+    """Count how a wait has ended; for people who look after many accounts."""
+    if record.finishing_at is not None:
+        metrics.time_taken(metrics.WAITING_TIME, time.time() - record.finishing_at.timestamp())
+    if outcome.kind == "done":
+        metrics.count(metrics.POSTS)
+    elif outcome.kind in ("failed", "incomplete"):
+        metrics.count(
+            metrics.POSTS_FAILED, detail=str(outcome.status.get("fail_reason") or UPLOAD_INCOMPLETE)
+        )
+    elif record.state == PostState.UNCERTAIN:
+        metrics.count(metrics.POSTS_UNCERTAIN)
 
 
 def _is_open(sent: "Sent") -> bool:

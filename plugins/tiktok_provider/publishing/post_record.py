@@ -8,6 +8,7 @@ from dataclasses import replace
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from tiktok_provider.exceptions import ConnectionUnreadableError, PostError, UnreachableError
+from tiktok_provider.metrics import BYTES_SENT, count
 from tiktok_provider.store.client import Store
 from tiktok_provider.store.errors import PostStateError, PostTakenError, StoreBusyError, StoreNotReadyError
 from tiktok_provider.store.posts import (
@@ -123,6 +124,7 @@ class StoredPost:
 
         This try knows it even if it cannot be recorded.
         """
+        count(BYTES_SENT, size)
         self._record = replace(self.record, sent_bytes=size)
         try:
             self.write_patiently(Progress(sent_bytes=size, finishing=True))

@@ -14,6 +14,7 @@ from tiktok_provider.exceptions import (
     RateLimitedError,
     TikTokError,
 )
+from tiktok_provider.metrics import RATE_LIMITED, count
 from tiktok_provider.publishing.deferral import DeferTask, moment_in
 from tiktok_provider.store.client import Store
 from tiktok_provider.store.clock import utc_now
@@ -111,6 +112,7 @@ class RateLimiter:
 
     def _pause(self, endpoint: Endpoint, error: RateLimitedError) -> DeferTask:
         """Pause the account's calls for as long as TikTok asks, and return how this task waits for it."""
+        count(RATE_LIMITED, detail=endpoint)
         seconds = error.retry_after or WINDOW
         seconds = min(seconds + random.uniform(0.0, 0.1 * seconds), LONGEST_HOLD)
         try:

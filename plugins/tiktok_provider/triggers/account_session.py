@@ -26,10 +26,11 @@ from tiktok_provider.exceptions import (
     UnreachableError,
 )
 from tiktok_provider.hooks.tiktok import AsyncSession, TikTokHook
+from tiktok_provider.metrics import RATE_LIMITED, count
 from tiktok_provider.publishing.waiting.polling import MINUTE_WINDOW, passes
 from tiktok_provider.store.errors import StoreUnreachableError
 from tiktok_provider.store.posts import PostOutcome, PostRecord
-from tiktok_provider.store.rate_limits import LONGEST_HOLD, Cap, Closure
+from tiktok_provider.store.rate_limits import LONGEST_HOLD, Cap, Closure, Endpoint
 from tiktok_provider.store.requests import GetClosures, GetPost, RecordOutcome, StoreRequest
 from tiktok_provider.triggers.breaker import Breaker
 from tiktok_provider.triggers.rate_limit import PATIENCE, StatusCalls
@@ -196,6 +197,7 @@ class AccountSession:
         except ApiError as error:
             breaker.answered()
             if isinstance(error, RateLimitedError):
+                count(RATE_LIMITED, detail=Endpoint.STATUS, in_triggerer=True)
                 seconds = min((error.retry_after or MINUTE_WINDOW) * random.uniform(1.0, 1.2), LONGEST_HOLD)
                 await self._calls.pause_account(session.store, seconds)
             raise

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from airflow.sdk.exceptions import (
@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import (
 )
 
 from tests.unit.conftest import Creator, Task, use_up
+from tiktok_provider.error_table import FAIL_REASONS, post_failed
 from tiktok_provider.exceptions import (
     InvalidInputError,
     PostFailedError,
@@ -197,3 +198,62 @@ def test_what_tiktok_has_said_of_an_attempt_for_good_is_not_asked_again(creator:
     with pytest.raises(PostFailedError) as failure:
         TikTokPostStatusSensor(task_id="wait", publish_id="v_pub_file~1").execute(task.context)
     assert TikTokRetryPolicy().evaluate(failure.value, 1, 3).action.name == "FAIL"
+
+
+MODES = [
+    {"deferrable": True},
+    {"deferrable": False, "mode": "poke"},
+    {"deferrable": False, "mode": "reschedule"},
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("fail_reason", [*FAIL_REASONS, "a_reason_that_is_new"])
+def test_every_fail_reason_arrives_as_the_sentence_of_the_table(
+    creator: Creator, task: Task, fail_reason: str, mode: dict[str, Any]
+) -> None:
+    data = {"status": "FAILED", "fail_reason": fail_reason}
+    body = {"data": data, "error": {"code": "ok", "message": "", "log_id": "fake"}}
+    creator.sandbox.add_fault("status", path=STATUS, status=200, body=body)
+    with pytest.raises(PostFailedError) as failure:
+        sensor("v_pub_file~1", **mode).execute(task.context)
+    expected = post_failed("v_pub_file~1", fail_reason)
+    assert str(failure.value) == str(expected)
+    assert failure.value.fail_reason == fail_reason
+    assert TikTokRetryPolicy().evaluate(failure.value, 1, 3).action.name == "FAIL"
+
+
+def test_a_poking_sensor_keeps_its_slot_until_the_post_is_out(
+    creator: Creator, slow_publish_id: str, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow.sdk.bases.sensor.time.sleep", creator.sandbox.advance)
+    operator = sensor(slow_publish_id, deferrable=False, mode="poke", poke_interval=1200, timeout=7200)
+    result = operator.execute(task.context)
+    assert result["status"] == "PUBLISH_COMPLETE"
+    assert len(creator.calls(STATUS)) == 4, "at once, and after 20, 40 and 60 minutes"
+
+
+def test_a_rescheduled_sensor_gives_its_slot_back_between_two_questions(
+    creator: Creator, slow_publish_id: str, task: Task
+) -> None:
+    wait: dict[str, Any] = {"deferrable": False, "mode": "reschedule", "poke_interval": 1800, "timeout": 7200}
+    for _ in range(2):
+        # Each time in a process of its own.
+        with pytest.raises(AirflowRescheduleException):
+            sensor(slow_publish_id, **wait).execute(task.context)
+        creator.sandbox.advance(1800)
+    result = sensor(slow_publish_id, **wait).execute(task.context)
+    assert (result["publish_id"], result["status"]) == (slow_publish_id, "PUBLISH_COMPLETE")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_id_may_come_from_a_template_or_a_mapped_list(
+    publish_id: str, task: Task, mode: dict[str, Any]
+) -> None:
+    templated = sensor("{{ given }}", **mode)
+    templated.render_template_fields(cast(Any, {"given": publish_id}))
+    mapped = TikTokPostStatusSensor(
+        task_id="wait", publish_id=publish_id, wait_for="post_id", _airflow_from_mapped=True, **mode
+    )
+    results = [operator.execute(task.context) for operator in (templated, mapped)]
+    assert [result["publish_id"] for result in results] == [publish_id] * 2
