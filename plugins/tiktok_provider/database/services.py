@@ -58,6 +58,9 @@ HANDLERS: Mapping[type[StoreRequest[Any]], Callable[[Services, str, Any], Awaita
     requests.GetPostsWithoutId: lambda store, conn_id, asked: store.posts.posts_without_id(
         conn_id, asked.limit
     ),
+    requests.IsTryOver: lambda store, conn_id, asked: store.posts.is_try_over(
+        conn_id, asked.post_key, asked.try_id
+    ),
     requests.TakeCalls: lambda store, conn_id, asked: store.rate_limits.take(conn_id, asked),
     requests.EndCalls: lambda store, conn_id, asked: store.rate_limits.end(
         conn_id, asked.endpoint, asked.holder

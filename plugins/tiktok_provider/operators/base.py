@@ -3,6 +3,7 @@
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -74,6 +75,7 @@ class TikTokPublishingOperator(PostLineage, TypedParameters, BaseOperator):
         "on_late": OnLate,
         "on_cap": OnCap,
         "wait": bool,
+        "cancel_on_kill": bool,
         "deferrable": bool,
         "timeout": timedelta | int | float,
         "tiktok_conn_id": str,
@@ -90,6 +92,7 @@ class TikTokPublishingOperator(PostLineage, TypedParameters, BaseOperator):
         on_late: OnLate | str = "skip",
         on_cap: OnCap | str = "wait",
         wait: bool | str = True,
+        cancel_on_kill: bool = False,
         deferrable: bool = True,
         timeout: timedelta | float = timedelta(hours=24),
         tiktok_conn_id: str = "tiktok_default",
@@ -107,6 +110,7 @@ class TikTokPublishingOperator(PostLineage, TypedParameters, BaseOperator):
         self.on_late: Any = on_late
         self.on_cap: Any = on_cap
         self.wait: Any = wait
+        self.cancel_on_kill = cancel_on_kill
         self.deferrable = deferrable
         self.timeout = timeout
         self.tiktok_conn_id = tiktok_conn_id
@@ -289,6 +293,8 @@ class TikTokPublishingOperator(PostLineage, TypedParameters, BaseOperator):
         return run.run_after + timedelta(seconds=seconds(self.max_lateness))
 
     def _wait(self, context: "Context", hook: "TikTokHook", sent: "Sent", wait_for: WaitFor) -> PostResult:
+        from tiktok_provider.publishing.post_key import claimant_of
+
         waiting = self._waiting(context, hook)
         if has_all(sent.record, wait_for):
             return waiting.result(sent.record, reused=sent.reused)
@@ -296,6 +302,8 @@ class TikTokPublishingOperator(PostLineage, TypedParameters, BaseOperator):
         if not self.wait:
             return waiting.ask_once(sent, watch)
         if self.deferrable:
+            if self.cancel_on_kill and sent.record.source == "url":
+                watch = replace(watch, cancel_for=claimant_of(context).try_id)
             waiting.defer(self.tiktok_conn_id, watch, sent, **self._rendered())
         return waiting.on_worker(sent, watch)
 

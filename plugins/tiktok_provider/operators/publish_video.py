@@ -83,6 +83,9 @@ class TikTokPublishVideoOperator(TikTokDirectPostOperator):
         all. Only posts with ``PUBLIC_TO_EVERYONE`` get one; for others this changes nothing. A post that is published
         is a success with or without its id, and one that comes later is still recorded. Default: 10 minutes.
         Templated: the text must be ``true``, ``false`` or a whole number of seconds.
+    :param cancel_on_kill: when a person marks or clears the task while it waits in the triggerer, ask TikTok to stop
+        pulling from ``video_url``. Best effort: a pull that is nearly done goes on, and the post comes out; uploads
+        cannot be stopped. A cancelled post is FAILED, and the next try makes a new attempt. Default: False.
     :param deferrable: wait in the triggerer; False holds the worker slot.
     :param timeout: how long to wait, from the last byte, as a ``timedelta`` or in seconds; a post that TikTok has not
         finished by then is uncertain. A cleared task waits as long again. Up to 366 days. Default: 24 hours.

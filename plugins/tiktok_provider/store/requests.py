@@ -150,6 +150,18 @@ class GetPostsWithoutId(StoreRequest[tuple[PostRecord, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
+class IsTryOver(StoreRequest[bool]):
+    """Whether a try that has left its worker was ended by a person; see ``PostService.is_try_over``."""
+
+    route = "posts/try-over"
+    answer = bool
+    writes = False
+
+    post_key: PostKey
+    try_id: Holder
+
+
+@dataclass(frozen=True, slots=True)
 class TakeCalls(StoreRequest[Granted | Wait]):
     """The right to make calls now; see ``RateLimitService.take``.
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from tiktok_provider.api.calls import Answer, Call, Request
-from tiktok_provider.api.posting import PostStatus, fetch_status
+from tiktok_provider.api.posting import PostStatus, cancel, fetch_status
 from tiktok_provider.api.videos import VideoPage, list_videos
 from tiktok_provider.exceptions import (
     ApiError,
@@ -31,7 +31,7 @@ from tiktok_provider.publishing.waiting.polling import MINUTE_WINDOW, passes
 from tiktok_provider.store.errors import StoreUnreachableError
 from tiktok_provider.store.posts import PostOutcome, PostRecord
 from tiktok_provider.store.rate_limits import LONGEST_HOLD, Cap, Closure, Endpoint
-from tiktok_provider.store.requests import GetClosures, GetPost, RecordOutcome, StoreRequest
+from tiktok_provider.store.requests import GetClosures, GetPost, IsTryOver, RecordOutcome, StoreRequest
 from tiktok_provider.triggers.breaker import Breaker
 from tiktok_provider.triggers.rate_limit import PATIENCE, StatusCalls
 
@@ -99,6 +99,21 @@ class AccountSession:
             said = error or f"no answer within {PATIENCE:.0f} s"
             log.warning("The store could not be asked %s: %s", what, said)
             return None
+
+    async def is_try_over(self, post_key: str, try_id: str) -> bool:
+        """Ask the store whether a person has ended a try; False if the store does not answer."""
+        request = IsTryOver(post_key, try_id)
+        over = await self._ask_store(request, f"whether post key {post_key!r} is still waited for")
+        return over is True
+
+    async def cancel(self, publish_id: str) -> None:
+        """Ask TikTok to stop a pull. Best effort: it may be too far along.
+
+        :raises TikTokError: what the call raises, or the store.
+        """
+        async with self._turn:
+            session = await self._open_session()
+            await session.run(cancel(publish_id))
 
     async def list_videos(self, cursor: int | None = None) -> VideoPage:
         """Read one page of the account's public videos, newest first. It has a rate limit of its own, 600 a minute.

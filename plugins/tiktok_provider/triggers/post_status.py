@@ -56,6 +56,7 @@ class TikTokPostStatusTrigger(BaseTrigger):
     :param size: bytes of the uploaded file; None if it is not known.
     :param post_key: under which the post is on record; None if it is not.
     :param id_patience: seconds for which the id of a published post is waited for; None: to the deadline.
+    :param cancel_for: the try for which the pull is cancelled when a person ends it; empty: never.
     """
 
     def __init__(
@@ -68,10 +69,13 @@ class TikTokPostStatusTrigger(BaseTrigger):
         size: int | None = None,
         post_key: str | None = None,
         id_patience: float | None = None,
+        cancel_for: str = "",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tiktok_conn_id = tiktok_conn_id
-        self.watch = Watch(publish_id, wait_for, started_at, deadline, size, post_key, id_patience)
+        self.watch = Watch(
+            publish_id, wait_for, started_at, deadline, size, post_key, id_patience, cancel_for
+        )
         self._last: PostStatus | None = None
         self._record_at = 0.0
 
@@ -87,6 +91,26 @@ class TikTokPostStatusTrigger(BaseTrigger):
             outcome = await self.wait(account)
         await hold_event(begun)
         yield TriggerEvent(outcome.to_event())
+
+    async def on_kill(self) -> None:
+        """Ask TikTok to stop its pull, if that is wanted and a person has ended the task.
+
+        Before Airflow 3.4 this is called, too, when another triggerer takes over: then the task is still waiting.
+        """
+        watch = self.watch
+        if not watch.cancel_for or watch.post_key is None:
+            return
+        async with account_session(self.tiktok_conn_id) as account:
+            if await account.is_try_over(watch.post_key, watch.cancel_for):
+                await self._cancel(account)
+
+    async def _cancel(self, account: AccountSession) -> None:
+        try:
+            await account.cancel(self.watch.publish_id)
+        except TikTokError as error:
+            log.warning("TikTok does not stop its pull for %s: %s", self.watch.publish_id, error)
+        else:
+            log.info("TikTok was asked to stop its pull for %s", self.watch.publish_id)
 
     async def wait(self, account: AccountSession) -> Outcome:
         """Ask again and again until the waiting is over."""

@@ -123,7 +123,9 @@ def test_an_account_that_lost_its_access_ends_the_waiting_and_the_post_is_uncert
 
 
 def test_its_arguments_survive_the_way_through_the_database(publish_id: str) -> None:
-    trigger = TikTokPostStatusTrigger(CONN_ID, publish_id, "inbox", 1.5, 2.5, 1000, "spring-sale", 600.0)
+    trigger = TikTokPostStatusTrigger(
+        CONN_ID, publish_id, "inbox", 1.5, 2.5, 1000, "spring-sale", 600.0, "try 1"
+    )
     path, arguments = trigger.serialize()
     assert path == "tiktok_provider.triggers.post_status.TikTokPostStatusTrigger"
     assert arguments == {
@@ -135,6 +137,7 @@ def test_its_arguments_survive_the_way_through_the_database(publish_id: str) -> 
         "size": 1000,
         "post_key": "spring-sale",
         "id_patience": 600.0,
+        "cancel_for": "try 1",
     }
     assert TikTokPostStatusTrigger(**arguments).serialize() == (path, arguments)
 

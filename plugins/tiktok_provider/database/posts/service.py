@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from tiktok_provider.database.accounts.connections import read_stored_account
 from tiktok_provider.database.clock import database_now
-from tiktok_provider.database.posts import outcomes
+from tiktok_provider.database.posts import outcomes, tries
 from tiktok_provider.database.posts import transitions as changes
 from tiktok_provider.database.posts.rows import FORGOTTEN, to_record
 from tiktok_provider.database.session import change
@@ -101,6 +101,13 @@ class PostService:
         return await self._change(
             lambda session: outcomes.announce(session, conn_id, post_key, claimant, waited=waited)
         )
+
+    async def is_try_over(self, conn_id: str, post_key: str, try_id: str) -> bool:
+        """Tell whether the try that holds a post, and has left its worker, was ended by a person: marked, or cleared.
+
+        False for a try that another triggerer goes on waiting for, and for one that does not hold the post.
+        """
+        return await in_read_thread(change, lambda session: tries.is_over(session, conn_id, post_key, try_id))
 
     async def posts_without_id(self, conn_id: str, limit: int) -> tuple[PostRecord, ...]:
         """Return public posts of the last days whose id came too late for their task, the newest first."""

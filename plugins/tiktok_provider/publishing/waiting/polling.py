@@ -51,6 +51,7 @@ class Watch:
     :param size: bytes of the file that was uploaded; None if it is not known.
     :param post_key: under which the post is on record; None if it is not, as in a sensor.
     :param id_patience: seconds for which ``post_id`` waits once the post is published; None: to the deadline.
+    :param cancel_for: the try for which TikTok is asked to stop its pull when a person ends that try; empty: never.
     """
 
     publish_id: str
@@ -60,6 +61,7 @@ class Watch:
     size: int | None = None
     post_key: str | None = None
     id_patience: float | None = None
+    cancel_for: str = ""
 
     def lacks_only_id(self, status: PostStatus) -> bool:
         """Whether the post is published, and its id is waited for."""
