@@ -20,7 +20,7 @@ from tiktok_provider.assets import POSTS
 from tiktok_provider.database.posts.service import PostService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import PostRow
-from tiktok_provider.store.posts import PostOutcome, PostRecord, PostState
+from tiktok_provider.store.posts import Claimant, PostOutcome, PostRecord, PostState
 from tiktok_provider.store.rate_limits import Endpoint
 
 OUTLETS = [AssetAlias(POSTS)]
@@ -223,3 +223,14 @@ def test_an_event_that_airflow_cannot_take_does_not_keep_the_post_from_its_recor
     [record] = asyncio.run(record_by_publish_id(told))
     assert (record.state, late_events()) == (PostState.OUT, [])
     assert "could not be sent" in caplog.text
+
+
+def test_of_two_tries_that_hand_a_post_on_together_the_first_one_tells_of_it(task: Task, clip: Path) -> None:
+    result, _ = run(task, clip, outlets=[])
+
+    async def announce(try_id: str, waited: bool = True) -> bool:
+        claimant = Claimant(task="of another run", try_number=1, try_id=try_id)
+        return await PostService().announce(CONN_ID, result["post_key"], claimant, waited=waited)
+
+    answers = [asyncio.run(announce(*asked)) for asked in (("a", False), ("b",), ("c",), ("b",))]
+    assert answers == [False, True, False, True]
