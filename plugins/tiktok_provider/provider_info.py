@@ -111,7 +111,9 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "tiktok_provider.operators.creator_info",
                     "tiktok_provider.operators.doctor",
+                    "tiktok_provider.operators.publish_photos",
                     "tiktok_provider.operators.publish_video",
+                    "tiktok_provider.operators.upload_photos",
                 ],
             }
         ],

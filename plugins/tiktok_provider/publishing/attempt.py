@@ -36,7 +36,7 @@ def begin(session: PublishingSession) -> None:
     :raises TikTokError: what TikTok or the store answers; the record says what the next try may do.
     """
     transfer = transfer_of(session)
-    source = transfer.source_info
+    source = transfer.prepare()
     # The call of which there are fewest first: a try that gets none of these makes no other in vain.
     with session.rate_limiter.call(Endpoint.INIT) as take_again:
         outgoing = _prepare(session)

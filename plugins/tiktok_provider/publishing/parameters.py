@@ -32,9 +32,9 @@ _LONGEST_SECONDS = LONGEST_WAIT.total_seconds()
 class TypedParameters:
     """Mixin of all operators and sensors.
 
-    ``parameter_types``: for each parameter its type: a class, an enum of texts, a ``Literal``, or a union of those. A
-    text must say something: what a template or a data frame leaves for a missing value is refused. A ``timedelta``,
-    or a number in its place, is a wait of a year at most.
+    ``parameter_types``: for each parameter its type: a class, an enum of texts, a ``Literal``, a list of one of
+    these, or a union of those. A text, also one in a list, must say something: what a template or a data frame leaves
+    for a missing value is refused. A ``timedelta``, or a number in its place, is a wait of a year at most.
     ``may_be_empty``: the parameters that take the empty text, too.
     """
 
@@ -76,6 +76,8 @@ class TypedParameters:
         if isinstance(value, str) and _says_nothing(value, may_be_empty=name in self.may_be_empty):
             return f"{name} is {value!r}: a template or a data frame left no value"
         kinds = _alternatives(declared)
+        if nothing := _first_nothing(value):
+            return f"{name}{nothing}: a template or a data frame left no value"
         if not any(_fits(value, kind) for kind in kinds):
             return f"{name} is {_shown(value)}, {_allowed(kinds)}"
         if timedelta in kinds and value is not None and not 0 <= _seconds(value) <= _LONGEST_SECONDS:
@@ -85,6 +87,8 @@ class TypedParameters:
     def _is_open(self, name: str, value: object) -> bool:
         if name not in self.template_fields:
             return False
+        if isinstance(value, list | tuple):
+            return any(self._is_open(name, entry) for entry in value)
         return isinstance(value, XComArg) or (isinstance(value, str) and bool(_TEMPLATE.search(value)))
 
 
@@ -101,6 +105,19 @@ def _says_nothing(text: str, *, may_be_empty: bool) -> bool:
     return words in _LEFT_FOR_NOTHING or not (words or may_be_empty)
 
 
+def _first_nothing(value: object) -> str:
+    """Return the place of the first text of a list that says nothing, and the text; empty if all say something."""
+    entries = value if isinstance(value, list | tuple) else ()
+    return next(
+        (
+            f"[{place}] is {entry!r}"
+            for place, entry in enumerate(entries)
+            if isinstance(entry, str) and _says_nothing(entry, may_be_empty=False)
+        ),
+        "",
+    )
+
+
 def _seconds(wait: Any) -> Any:
     return wait.total_seconds() if isinstance(wait, timedelta) else wait
 
@@ -112,6 +129,11 @@ def _alternatives(declared: Any) -> tuple[Any, ...]:
 def _fits(value: Any, kind: Any) -> bool:
     if texts := _texts(kind):
         return isinstance(value, str) and value in texts
+    if entry := _entry_of(kind):
+        entries = _alternatives(entry)
+        return isinstance(value, list | tuple) and all(
+            any(_fits(part, one) for one in entries) for part in value
+        )
     # Python takes a bool for a number.
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
@@ -122,11 +144,21 @@ def _texts(kind: Any) -> tuple[str, ...]:
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 
+def _entry_of(kind: Any) -> Any:
+    """Return the type of a list's entries; None if it is no list."""
+    return get_args(kind)[0] if get_origin(kind) is list else None
+
+
 def _allowed(kinds: Sequence[Any]) -> str:
     if texts := [text for kind in kinds for text in _texts(kind)]:
         return f"allowed: {', '.join(texts)}"
-    names = ("None" if kind is NoneType else kind.__name__ for kind in kinds)
-    return f"it must be of type {' or '.join(names)}"
+    return f"it must be of type {' or '.join(map(_type_name, kinds))}"
+
+
+def _type_name(kind: Any) -> str:
+    if entry := _entry_of(kind):
+        return f"list of {'/'.join(map(_type_name, _alternatives(entry)))}"
+    return "None" if kind is NoneType else str(kind.__name__)
 
 
 def _shown(value: Any) -> str:

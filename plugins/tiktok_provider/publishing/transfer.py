@@ -35,9 +35,11 @@ UPLOAD_URL_LIFETIME = timedelta(hours=1)
 class Transfer(Protocol):
     """What depends on the way that the media take."""
 
-    @property
-    def source_info(self) -> SourceInfo:
-        """What init is sent of the media."""
+    def prepare(self) -> SourceInfo:
+        """Make sure that the media can be sent, and return what init is sent of them.
+
+        :raises InvalidInputError: TikTok would refuse some of them.
+        """
 
     def write_intent(self, intend: Intend) -> None:
         """Record that an init request is about to leave."""
@@ -90,9 +92,8 @@ class _Pull:
     session: PublishingSession
     media: PulledMedia
 
-    @property
-    def source_info(self) -> SourceInfo:
-        return self.media.source_info
+    def prepare(self) -> SourceInfo:
+        return self.media.prepare(self.session.stored_post.renew_if_due)
 
     def write_intent(self, intend: Intend) -> None:
         # If this try ended without knowing whether the intent is on record, a person would be asked.
@@ -125,8 +126,7 @@ class _Upload:
     session: PublishingSession
     media: UploadedMedia
 
-    @property
-    def source_info(self) -> SourceInfo:
+    def prepare(self) -> SourceInfo:
         return file_source(self._plan())
 
     def write_intent(self, intend: Intend) -> None:

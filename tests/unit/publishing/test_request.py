@@ -1,6 +1,6 @@
 """A request knows what TikTok would refuse of it, before anything is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -38,7 +38,9 @@ class Medium:
     def __init__(self, seconds: float | None = None, wrong: Sequence[Violation | str] = ()) -> None:
         self.duration_seconds = seconds
         self.wrong = wrong
-        self.source_info: SourceInfo = {}
+
+    def prepare(self, alive: Callable[[], None]) -> SourceInfo:  # noqa: ARG002
+        return {}
 
     def violations(self, hosts: HostPolicy) -> Sequence[Violation | str]:  # noqa: ARG002
         return self.wrong

@@ -1,6 +1,6 @@
 """What every kind of media is to publishing, wherever it lies and however TikTok gets it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from tiktok_provider.api.accounts import CreatorInfo
@@ -86,9 +86,13 @@ class UploadedMedia(Media, Protocol):
 class PulledMedia(Media, Protocol):
     """Media that TikTok fetches from URLs by itself, as soon as it has accepted the init."""
 
-    @property
-    def source_info(self) -> SourceInfo:
-        """What init is sent of them."""
+    def prepare(self, alive: Callable[[], None]) -> SourceInfo:
+        """Make sure that TikTok can fetch them, and return what init is sent of them.
+
+        :param alive: called now and then while it lasts: the claim of the post must not end meanwhile.
+        :raises InvalidInputError: TikTok would refuse some of them.
+        :raises TikTokError: they cannot be reached for now.
+        """
 
 
 class Transfers(Protocol[T_co]):

@@ -1,72 +1,26 @@
 """A video that TikTok pulls from a URL. Source: TikTok's "Media Transfer Guide", "PULL_FROM_URL"."""
 
 import hashlib
-import ipaddress
-import re
-from collections.abc import Iterator, Sequence
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import Callable, Iterator, Sequence
 
 from tiktok_provider.api.accounts import CreatorInfo
 from tiktok_provider.api.hosts import HostPolicy
 from tiktok_provider.api.posting import SourceInfo, url_source
-from tiktok_provider.exceptions import HostNotAllowedError
 from tiktok_provider.publishing.media.medium import T, Transfers
+from tiktok_provider.publishing.media.public_url import PublicUrl
 from tiktok_provider.publishing.media.violations import Violation
 from tiktok_provider.store.posts import Source
 
-_PREFIX_RULE = (
-    "TikTok follows no redirects, and pulls only from a domain or URL prefix that the TikTok app has verified in"
-    " TikTok's developer portal"
-)
 
-# What each signing of a URL changes: at AWS (CloudFront, too), at Google Cloud, and at Azure, if there is a "sig".
-_SIGNATURE = re.compile(
-    r"x-(amz|goog)-.*|awsaccesskeyid|googleaccessid|signature|expires|policy|key-pair-id", re.IGNORECASE
-)
-_AZURE = {
-    "sv",
-    "ss",
-    "srt",
-    "sp",
-    "se",
-    "st",
-    "spr",
-    "sip",
-    "sr",
-    "si",
-    "sdd",
-    "skoid",
-    "sktid",
-    "skt",
-    "ske",
-    "sks",
-}
-_AZURE |= {"skv", "saoid", "suoid", "scid", "ses", "sig"}
-
-
-class VideoUrl:
-    """Where TikTok fetches a video. Nothing is asked of it from here.
-
-    :param url: whole; its query may be a secret, such as a signature, and is never shown.
-    """
+class VideoUrl(PublicUrl):
+    """Where TikTok fetches a video. Nothing is asked of it from here."""
 
     source: Source = "url"
     # Only TikTok could tell, once it has pulled the video.
     duration_seconds: float | None = None
 
-    def __init__(self, url: str) -> None:
-        self.url = url.strip()
-
     def __repr__(self) -> str:
         return f"VideoUrl({self.location!r})"
-
-    @property
-    def location(self) -> str:
-        """The URL without query and credentials, safe to print."""
-        parts = self._parts()
-        if parts is None or not parts.netloc:
-            return "of an unreadable form"
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     @property
     def fingerprint(self) -> str:
@@ -74,25 +28,12 @@ class VideoUrl:
         return f"URL {self.location}"
 
     @property
-    def name(self) -> str:
-        """The URL without its signature. Of what else is in its query, only a hash is shown."""
-        parts = self._parts()
-        kept = _without_signature(parts.query) if parts else ""
-        return f"{self.location}?{hashlib.sha256(kept.encode()).hexdigest()}" if kept else self.location
-
-    @property
     def digest(self) -> str:
         """A hash of its name: what is behind the URL is not read."""
         return hashlib.sha256(self.name.encode()).hexdigest()
 
-    @property
-    def secrets(self) -> Sequence[str]:
-        """The URL may be signed: it, and its query on its own."""
-        return self.url, self.url.partition("?")[2].partition("#")[0]
-
-    @property
-    def source_info(self) -> SourceInfo:
-        """What init is sent of it."""
+    def prepare(self, alive: Callable[[], None]) -> SourceInfo:  # noqa: ARG002
+        """Return what init is sent of it: there is nothing to do before."""
         return url_source(self.url)
 
     def transfer(self, transfers: Transfers[T]) -> T:
@@ -108,54 +49,5 @@ class VideoUrl:
 
         :param hosts: what ``[tiktok] allowed_hosts`` lists, such as a server beside the sandbox, needs no check.
         """
-        if not self._is_allowed(hosts) and (problem := self._problem()):
-            yield Violation("video_url", self.location, "https://domain/path", f"{problem}. {_PREFIX_RULE}")
-
-    def _is_allowed(self, hosts: HostPolicy) -> bool:
-        parts = self._parts()
-        if parts is None:
-            return False
-        try:
-            hosts.check_api(f"{parts.scheme}://{parts.netloc}", "video_url")
-        except HostNotAllowedError:
-            return False
-        return True
-
-    def _problem(self) -> str:
-        parts = self._parts()
-        if not self.url.isprintable() or " " in self.url:
-            return "it holds a blank or a control character"
-        if parts is None or not parts.hostname:
-            return "it has no host"
-        if parts.scheme != "https":
-            return f"it begins with {parts.scheme or 'no scheme'}, not https"
-        if "@" in parts.netloc:
-            return "it carries credentials"
-        if _is_address(parts.hostname) or "." not in parts.hostname:
-            return "its host is no domain name"
-        if ".." in parts.path.split("/"):
-            return "its path contains '..'"
-        return ""
-
-    def _parts(self) -> SplitResult | None:
-        try:
-            parts = urlsplit(self.url)
-            _ = parts.port
-        except ValueError:
-            return None
-        return parts
-
-
-def _without_signature(query: str) -> str:
-    """Return the parts of a query that say which video it is: not those that each signing of a URL changes."""
-    named = [(part.partition("=")[0], part) for part in query.split("&")]
-    azure = _AZURE if any(name == "sig" for name, _ in named) else ()
-    return "&".join(part for name, part in named if not _SIGNATURE.fullmatch(name) and name not in azure)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+        if violation := self.violation("video_url", hosts):
+            yield violation

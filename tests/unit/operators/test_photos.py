@@ -1,0 +1,252 @@
+"""Photo posts through the sandbox: published, delivered as drafts, refused, uncertain; never two."""
+
+import io
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.unit.conftest import Creator, Task
+from tiktok_provider.exceptions import InvalidInputError, PostFailedError
+from tiktok_provider.operators.publish_photos import TikTokPublishPhotosOperator
+from tiktok_provider.operators.upload_photos import TikTokUploadPhotosOperator
+from tiktok_provider.publishing.media.public_images import PhotoUnreachableError
+from tiktok_provider.publishing.waiting.uncertain import UncertainPostError
+from tiktok_provider.store.errors import PostConflictError
+from tiktok_provider.store.posts import PostState
+
+INIT = "/v2/post/publish/content/init/"
+CREATOR_INFO = "/v2/post/publish/creator_info/query/"
+
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
+
+def picture(kind: str = "JPEG", width: int = 90, height: int = 160, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(file, kind, **options)
+    return file.getvalue()
+
+
+class Album:
+    """A web server with pictures."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, tuple[int, bytes]] = {}
+        album = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, body = album.answers.get(self.path.partition("?")[0], (404, b""))
+                self.send_response(status)
+                if 300 <= status < 400:
+                    self.send_header("Location", "/1.jpg")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def serve(self, name: str, body: bytes, status: int = 200) -> str:
+        self.answers[f"/{name.partition('?')[0]}"] = (status, body)
+        return f"{self.url}/{name}"
+
+
+@pytest.fixture
+def album(creator: Creator) -> Iterator[Album]:
+    found = Album()
+    thread = Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    creator.monkeypatch.setenv("AIRFLOW__TIKTOK__ALLOWED_HOSTS", f"{creator.sandbox.url} {found.url}")
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+    thread.join()
+
+
+def publish(urls: Any, **parameters: Any) -> TikTokPublishPhotosOperator:
+    return TikTokPublishPhotosOperator(
+        task_id="publish",
+        photo_urls=urls,
+        **{"privacy_level": "PUBLIC_TO_EVERYONE", "deferrable": False, **parameters},
+    )
+
+
+def upload(urls: Any, **parameters: Any) -> TikTokUploadPhotosOperator:
+    return TikTokUploadPhotosOperator(
+        task_id="publish", photo_urls=urls, **{"deferrable": False, **parameters}
+    )
+
+
+def test_photos_are_out_with_texts_settings_and_cover(creator: Creator, task: Task, album: Album) -> None:
+    urls = [album.serve("1.jpg", picture()), album.serve("2.webp?version=7", picture("WEBP"))]
+    result = publish(
+        urls, title="Spring", description="Out now #spring", cover_index=1, auto_add_music=True, is_aigc=True
+    ).execute(task.context)
+    [post] = creator.sandbox.feed()
+    assert (post["kind"], len(post["photo_sha256s"])) == ("photo", 2)
+    assert result["status"] == "PUBLISH_COMPLETE"
+    assert result["post_ids"] == [post["post_id"]]
+    assert str(result["post_url"]).endswith(f"/photo/{post['post_id']}")
+    shown = {name: post[name] for name in ("title", "description", "photo_cover_index", "is_aigc")}
+    assert shown == {
+        "title": "Spring",
+        "description": "Out now #spring",
+        "photo_cover_index": 1,
+        "is_aigc": True,
+    }
+    again = publish(urls, title="Spring").execute(task.next_try().context)
+    assert (again["reused"], len(creator.sandbox.feed())) == (True, 1)
+
+
+def test_a_draft_lands_in_the_inbox_with_its_texts(creator: Creator, task: Task, album: Album) -> None:
+    urls = [album.serve("1.jpg", picture())]
+    result = upload(urls, title="Spring", description="Out now").execute(task.context)
+    assert (result["status"], result["reused"]) == ("SEND_TO_USER_INBOX", False)
+    assert creator.calls(CREATOR_INFO) == []
+    [delivered] = creator.sandbox.publishes()
+    assert delivered["title"] == "Spring"
+    assert task.record
+    assert task.record.state == PostState.IN_INBOX
+    assert upload(urls).execute(task.next_try().context)["reused"]
+    assert creator.calls(INIT) == [INIT]
+
+
+def test_every_bad_photo_is_named_and_nothing_is_sent(creator: Creator, task: Task, album: Album) -> None:
+    urls = [
+        album.serve("0.jpg", picture()),
+        album.serve("1.png", picture("PNG")),
+        album.serve("2.jpg", picture(width=1200, height=1300)),
+        album.serve("3.jpg", b"<html>no picture"),
+        album.serve("4.jpg", b"", 403),
+        album.serve("5.jpg", b"", 302),
+        album.serve("6.jpg?signature=fake-secret", picture() + b"\0" * 20_000_000),
+        f"{album.url}/7.jpg",
+        album.serve("8.webp", picture("WEBP", 1080, 1920)),
+    ]
+    with pytest.raises(InvalidInputError) as refusal:
+        publish(urls).execute(task.context)
+    said = [violation.partition(",")[0] for violation in refusal.value.violations]
+    assert said == [
+        "photo_urls[1] is PNG",
+        "photo_urls[2] is 1200 x 1300 pixels",
+        "photo_urls[3] is no image",
+        "photo_urls[4] is answered with HTTP 403",
+        "photo_urls[5] is answered with HTTP 302",
+        "photo_urls[6] is 20",
+        "photo_urls[7] is answered with HTTP 404",
+    ]
+    assert "fake-secret" not in str(refusal.value)
+    assert creator.calls(INIT) == []
+
+
+def test_a_photo_that_lies_on_its_side_is_measured_as_it_is_shown(task: Task, album: Album) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    wide = album.serve("1.jpg", picture(width=1920, height=1080, exif=exif))
+    assert publish([wide]).execute(task.context)["status"] == "PUBLISH_COMPLETE"
+
+
+def test_a_host_that_is_away_is_no_bad_input_and_is_asked_again_by_a_retry(
+    creator: Creator, task: Task, album: Album
+) -> None:
+    url = album.serve("1.jpg", picture(), 503)
+    with pytest.raises(PhotoUnreachableError, match=r"photo_urls\[0\] cannot be fetched now: HTTP 503"):
+        publish([url]).execute(task.context)
+    album.serve("1.jpg", picture())
+    assert publish([url]).execute(task.next_try().context)["reused"] is False
+    assert len(creator.sandbox.feed()) == 1
+
+
+def test_urls_that_only_tiktok_may_read_are_not_asked_for(creator: Creator, task: Task, album: Album) -> None:
+    url = f"{album.url}/gone.jpg"
+    with pytest.raises(PostFailedError, match="photo_pull_failed"):
+        publish([url], check_urls=False).execute(task.context)
+    assert creator.calls(INIT) == [INIT]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"title": "x" * 91}, "title is 91 UTF-16"),
+        ({"description": "x" * 4001}, "description is 4001 UTF-16"),
+        ({"cover_index": 2}, "cover_index is 2, allowed: 0 to 1"),
+        ({"cover_index": -1}, "cover_index is -1"),
+        ({"privacy_level": "SELF_ONLY", "brand_content": True}, "SELF_ONLY with brand_content"),
+        ({"photo_urls": []}, "photo_urls is a list of 0, allowed: 1 to 35"),
+        ({"photo_urls": ["https://a.example/1.jpg"] * 36}, "photo_urls is a list of 36"),
+        ({"photo_urls": ["http://a.example/1.jpg"]}, r"photo_urls\[0\] is http://a.example/1.jpg"),
+    ],
+)
+def test_what_tiktok_would_refuse_is_refused_before_anything_is_asked(
+    creator: Creator, task: Task, parameters: dict[str, Any], said: str
+) -> None:
+    urls = parameters.pop("photo_urls", ["https://a.example/1.jpg", "https://a.example/2.jpg"])
+    with pytest.raises(InvalidInputError, match=said):
+        publish(urls, **parameters).execute(task.context)
+    assert creator.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("urls", "said"),
+    [
+        (
+            "https://a.example/1.jpg",
+            "photo_urls is 'https://a.example/1.jpg', it must be of type list of str",
+        ),
+        (["https://a.example/1.jpg", 7], "photo_urls is of type list, it must be of type list of str"),
+        (["https://a.example/1.jpg", "None"], r"photo_urls\[1\] is 'None'"),
+    ],
+)
+def test_a_list_that_is_none_is_refused_while_the_dag_is_parsed(urls: Any, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        publish(urls)
+
+
+def test_a_lost_answer_to_init_leaves_one_post_and_a_question(
+    creator: Creator, task: Task, album: Album
+) -> None:
+    urls = [album.serve("1.jpg", picture())]
+    creator.sandbox.add_fault("lost_answer", path=INIT)
+    with pytest.raises(UncertainPostError, match="airflow tiktok resolve"):
+        publish(urls).execute(task.context)
+    with pytest.raises(UncertainPostError):
+        publish(urls).execute(task.next_try().context)
+    creator.sandbox.advance(60)
+    assert len(creator.sandbox.feed()) == 1
+    assert creator.calls(INIT) == [INIT]
+
+
+def test_a_post_that_tiktok_reports_as_failed_is_made_anew(
+    creator: Creator, task: Task, album: Album
+) -> None:
+    url = album.serve("1.jpg", picture("PNG"))
+    with pytest.raises(PostFailedError):
+        publish([url], check_urls=False).execute(task.context)
+    album.serve("1.jpg", picture())
+    assert publish([url]).execute(task.next_try().context)["reused"] is False
+    assert len(creator.sandbox.feed()) == 1
+
+
+def test_comments_that_the_creator_has_switched_off_are_left_off_with_a_warning(
+    creator: Creator, task: Task, album: Album, caplog: pytest.LogCaptureFixture
+) -> None:
+    creator.sandbox.update_account(creator.open_id, comment_disabled=True)
+    publish([album.serve("1.jpg", picture())], allow_comment=True).execute(task.context)
+    [post] = creator.sandbox.feed()
+    assert post["disable_comment"] is True
+    assert "allow_comment has no effect" in caplog.text
+
+
+def test_the_same_photos_under_another_key_are_refused_in_the_same_slot(task: Task, album: Album) -> None:
+    urls = [album.serve("1.jpg", picture()), album.serve("2.jpg", picture())]
+    publish(urls).execute(task.context)
+    with pytest.raises(PostConflictError):
+        publish(urls, post_key="another").execute(task.next_try().context)
+    publish(urls[::-1], post_key="another order").execute(task.next_try().context)
