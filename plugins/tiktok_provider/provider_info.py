@@ -27,6 +27,16 @@ EXTRA_FIELDS: dict[str, dict[str, Any]] = {
         "Granted scopes", _TEXT, "Separated by commas, as TikTok gives them; in JSON a list will do, too."
     ),
     "username": _field("Username", _TEXT, "The handle, with or without its @, for links to posts."),
+    "publish_to": _field(
+        "Public photo storage",
+        _TEXT,
+        "Where photos from files are copied to for TikTok, such as s3://aws_default@bucket/photos.",
+    ),
+    "public_base_url": _field(
+        "Its public address",
+        _TEXT,
+        "The https address of that storage; its domain is verified in TikTok's developer portal.",
+    ),
     "authorize_url": _field(
         "Consent page",
         {"type": ["string", "null"], "format": "url"},

@@ -26,6 +26,15 @@ class TikTokPublishPhotosOperator(PhotoParameters, TikTokDirectPostOperator):
     :param photo_urls: 1 to 35 https URLs of JPEG or WebP images in their order, each of at most 20 MB, whose shorter
         side has at most 1080 pixels. They must not redirect, and must be reachable for an hour. Templated: each
         entry, or one template for the list in a DAG with ``render_template_as_native_obj``.
+    :param photos: instead of ``photo_urls``: 1 to 35 files, each a local path or an object-storage URL that Airflow
+        opens (``s3://conn_id@bucket/key``). What TikTok does not take is converted: PNG and the like to JPEG, larger
+        photos to 1080 x 1920, upright, without metadata, transparency on white. Templated.
+    :param publish_to: for ``photos``: object storage that the public can read, where the photos are copied to.
+        Default: the connection's. Templated.
+    :param public_base_url: its https address; the app has verified its domain or prefix. Default: the connection's.
+        Templated.
+    :param keep_public_photos: False removes the public copies once TikTok has published the post or refused it.
+        Templated.
     :param privacy_level: ``PUBLIC_TO_EVERYONE``, ``MUTUAL_FOLLOW_FRIENDS``, ``FOLLOWER_OF_CREATOR`` or
         ``SELF_ONLY``; it must be one that the creator's account offers. There is no default. Templated.
     :param title: at most 90 UTF-16 units. Templated.

@@ -24,7 +24,7 @@ def is_another_post(record: PostRecord, media: Media, origin: Mapping[str, str])
 def _has_other_media(record: PostRecord, media: Media) -> bool:
     if not record.digest:
         return False
-    in_place = record.source == media.source == "file" and record.location == media.location
+    in_place = media.by_place and record.location == media.location
     return not in_place and not has_same_digest(record, media)
 
 

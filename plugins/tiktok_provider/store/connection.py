@@ -60,6 +60,8 @@ class Account:
     :param base_url: of the API, without a path.
     :param authorize_url: the consent page.
     :param username: the @handle; empty if the Connection does not say it.
+    :param publish_to: public object storage for photos from files; empty if the Connection does not say it.
+    :param public_base_url: its https address; likewise.
     :param initial_tokens: what a person has put into the extra; None if there is no token in it.
     """
 
@@ -69,6 +71,8 @@ class Account:
     base_url: str = API_BASE_URL
     authorize_url: str = AUTHORIZE_URL
     username: str = ""
+    publish_to: str = ""
+    public_base_url: str = ""
     initial_tokens: StoredTokens | None = None
 
     @property
@@ -114,6 +118,8 @@ def read_account(connection: AirflowConnection, hosts: HostPolicy, now: datetime
             f"{_name('authorize_url')} of connection {conn_id!r}",
         ),
         username=texts["username"],
+        publish_to=texts["publish_to"],
+        public_base_url=texts["public_base_url"],
         initial_tokens=tokens_in(conn_id, extra, now),
     )
 

@@ -1,8 +1,10 @@
 """Photo posts through the sandbox: published, delivered as drafts, refused, uncertain; never two."""
 
+import hashlib
 import io
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -10,7 +12,12 @@ import pytest
 from PIL import Image
 
 from tests.unit.conftest import Creator, Task
-from tiktok_provider.exceptions import InvalidInputError, PostFailedError
+from tiktok_provider.exceptions import (
+    ConnectionSettingsError,
+    InvalidInputError,
+    PostFailedError,
+    ServiceError,
+)
 from tiktok_provider.operators.publish_photos import TikTokPublishPhotosOperator
 from tiktok_provider.operators.upload_photos import TikTokUploadPhotosOperator
 from tiktok_provider.publishing.media.public_images import PhotoUnreachableError
@@ -35,11 +42,13 @@ class Album:
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, bytes]] = {}
+        # What lies in it is shown below /public/.
+        self.folder: Path | None = None
         album = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, body = album.answers.get(self.path.partition("?")[0], (404, b""))
+                status, body = album.answer(self.path.partition("?")[0])
                 self.send_response(status)
                 if 300 <= status < 400:
                     self.send_header("Location", "/1.jpg")
@@ -52,6 +61,12 @@ class Album:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        file = self.folder / path.removeprefix("/public/") if self.folder else None
+        if path.startswith("/public/") and file and file.is_file():
+            return 200, file.read_bytes()
+        return self.answers.get(path, (404, b""))
 
     def serve(self, name: str, body: bytes, status: int = 200) -> str:
         self.answers[f"/{name.partition('?')[0]}"] = (status, body)
@@ -110,7 +125,7 @@ def test_a_draft_lands_in_the_inbox_with_its_texts(creator: Creator, task: Task,
     result = upload(urls, title="Spring", description="Out now").execute(task.context)
     assert (result["status"], result["reused"]) == ("SEND_TO_USER_INBOX", False)
     assert creator.calls(CREATOR_INFO) == []
-    [delivered] = creator.sandbox.publishes()
+    [delivered] = creator.sandbox.feed()
     assert delivered["title"] == "Spring"
     assert task.record
     assert task.record.state == PostState.IN_INBOX
@@ -250,3 +265,125 @@ def test_the_same_photos_under_another_key_are_refused_in_the_same_slot(task: Ta
     with pytest.raises(PostConflictError):
         publish(urls, post_key="another").execute(task.next_try().context)
     publish(urls[::-1], post_key="another order").execute(task.next_try().context)
+
+
+@pytest.fixture
+def shelf(album: Album, tmp_path: Path) -> Path:
+    """A folder that the album shows to the public."""
+    folder = tmp_path / "public"
+    folder.mkdir()
+    album.folder = folder
+    return folder
+
+
+def files(tmp_path: Path) -> list[Path]:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "A camera of Mia's"
+    pictures = {
+        "0.png": picture("PNG", 2000, 3000),
+        "1.jpg": picture("JPEG", 4000, 3000, exif=exif),
+        "2.webp": picture("WEBP", 90, 160),
+    }
+    paths = [tmp_path / name for name in pictures]
+    for path in paths:
+        path.write_bytes(pictures[path.name])
+    return paths
+
+
+def from_files(paths: Any, album: Album, shelf: Path, **parameters: Any) -> TikTokPublishPhotosOperator:
+    return publish(
+        None, photos=paths, publish_to=str(shelf), public_base_url=f"{album.url}/public", **parameters
+    )
+
+
+def test_a_folder_of_pngs_and_large_photos_is_a_carousel(
+    creator: Creator, task: Task, album: Album, shelf: Path, tmp_path: Path
+) -> None:
+    result = from_files(files(tmp_path), album, shelf, keep_public_photos=True).execute(task.context)
+    assert result["status"] == "PUBLISH_COMPLETE"
+    [post] = creator.sandbox.feed()
+    published = {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in shelf.rglob("*.*")}
+    photos = [Image.open(published[digest]) for digest in post["photo_sha256s"]]
+    assert [(photo.format, photo.size) for photo in photos] == [
+        ("JPEG", (1080, 1620)),
+        ("JPEG", (1080, 1440)),
+        ("WEBP", (90, 160)),
+    ]
+    assert not any(photo.getexif() for photo in photos)
+    for photo in photos:
+        photo.close()
+
+
+def test_the_public_copies_are_removed_once_the_post_is_out(
+    task: Task, album: Album, shelf: Path, tmp_path: Path
+) -> None:
+    from_files(files(tmp_path), album, shelf).execute(task.context)
+    assert list(shelf.rglob("*.*")) == []
+
+
+def test_what_is_cut_off_before_init_is_not_written_again(
+    creator: Creator, task: Task, album: Album, shelf: Path, tmp_path: Path
+) -> None:
+    creator.sandbox.add_fault("status", path=CREATOR_INFO, status=503, times=4)
+    with pytest.raises(ServiceError):
+        from_files(files(tmp_path), album, shelf).execute(task.context)
+    written = {path: path.stat().st_mtime_ns for path in shelf.rglob("*.*")}
+    assert len(written) == 3
+    kept = from_files(files(tmp_path), album, shelf, keep_public_photos=True)
+    assert kept.execute(task.next_try().context)["reused"] is False
+    assert {path: path.stat().st_mtime_ns for path in shelf.rglob("*.*")} == written
+
+
+def test_without_public_storage_the_error_says_what_to_set_and_why(
+    creator: Creator, task: Task, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ConnectionSettingsError, match=r"(?s)publish_to and public_base_url.*only from public URLs"
+    ):
+        publish(None, photos=files(tmp_path)).execute(task.context)
+    assert creator.calls() == []
+
+
+def test_the_public_storage_may_be_set_in_the_connection(
+    creator: Creator, task: Task, album: Album, shelf: Path, tmp_path: Path
+) -> None:
+    creator.connect(extra={"publish_to": str(shelf), "public_base_url": f"{album.url}/public"})
+    assert publish(None, photos=files(tmp_path)).execute(task.context)["status"] == "PUBLISH_COMPLETE"
+
+
+def test_files_that_are_no_photos_are_all_named(
+    creator: Creator, task: Task, album: Album, shelf: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("no picture")
+    with pytest.raises(InvalidInputError) as refusal:
+        from_files([text, tmp_path / "gone.png"], album, shelf).execute(task.context)
+    assert len(refusal.value.violations) == 2
+    assert "is no image" in refusal.value.violations[0]
+    assert "does not exist" in refusal.value.violations[1]
+    assert creator.calls() == []
+
+
+def test_a_copy_that_the_public_does_not_find_is_named(
+    creator: Creator, task: Task, album: Album, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tiktok_provider.publishing.media.photo_files.LONGEST_DELAY", 0.0)
+    album.folder = None
+    with pytest.raises(InvalidInputError, match=r"public copy of photos\[0\] is answered with HTTP 404"):
+        from_files(files(tmp_path), album, shelf).execute(task.context)
+    assert creator.calls(INIT) == []
+
+
+def test_photos_that_were_rendered_again_in_place_are_the_same_post(
+    creator: Creator, task: Task, album: Album, shelf: Path, tmp_path: Path
+) -> None:
+    paths = files(tmp_path)
+    from_files(paths, album, shelf).execute(task.context)
+    paths[0].write_bytes(picture("PNG", 300, 300))
+    assert from_files(paths, album, shelf).execute(task.next_try().context)["reused"]
+    assert len(creator.sandbox.feed()) == 1
+
+
+def test_either_urls_or_files_are_given() -> None:
+    with pytest.raises(ValueError, match="either photo_urls"):
+        publish(None)

@@ -34,6 +34,7 @@ class Medium:
     source: Source = "url"
     location = name = fingerprint = digest = "nowhere"
     secrets: Sequence[str] = ()
+    by_place = False
 
     def __init__(self, seconds: float | None = None, wrong: Sequence[Violation | str] = ()) -> None:
         self.duration_seconds = seconds

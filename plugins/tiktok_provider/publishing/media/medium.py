@@ -25,6 +25,10 @@ class Media(Protocol):
         """Where they lie, safe to print."""
 
     @property
+    def by_place(self) -> bool:
+        """Whether what lies at the location are the same media, even if they were written again."""
+
+    @property
     def fingerprint(self) -> str:
         """What an upload is resumed by: it changes whenever the bytes may have changed."""
 

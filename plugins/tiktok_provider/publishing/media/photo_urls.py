@@ -23,6 +23,7 @@ class PhotoUrls:
     """
 
     source: Source = "url"
+    by_place = False
 
     def __init__(self, urls: Sequence[str], *, check: bool = True) -> None:
         self.urls = tuple(PublicUrl(url) for url in urls)

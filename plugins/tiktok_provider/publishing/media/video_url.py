@@ -16,6 +16,7 @@ class VideoUrl(PublicUrl):
     """Where TikTok fetches a video. Nothing is asked of it from here."""
 
     source: Source = "url"
+    by_place = False
     # Only TikTok could tell, once it has pulled the video.
     duration_seconds: float | None = None
 
