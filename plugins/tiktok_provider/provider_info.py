@@ -124,6 +124,7 @@ def get_provider_info() -> dict[str, Any]:
                     "tiktok_provider.operators.publish_photos",
                     "tiktok_provider.operators.publish_video",
                     "tiktok_provider.operators.upload_photos",
+                    "tiktok_provider.operators.upload_video",
                 ],
             }
         ],

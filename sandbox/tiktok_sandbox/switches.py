@@ -42,7 +42,7 @@ class Switches:
     unused_upload: Literal["stuck", "failed"] = "stuck"
     stuck_processing: bool = False
     post_id_shape: Literal["list", "empty", "absent", "scalar"] = "list"
-    pending_drafts: Literal["window", "concurrent"] = "window"
+    pending_drafts: Literal["window", "concurrent"] = "concurrent"
     branded_self_only: Literal["refused", "accepted"] = "refused"
     photo_1080p: Literal["short_side", "width"] = "short_side"
     unaudited_visibility_code: str = "unaudited_client_can_only_post_to_private_accounts"

@@ -73,6 +73,7 @@ class PostRow(Base):
     :param version: grows with every change; a change of an older version is refused by the database.
     :param state: a ``PostState``, or ``forgotten``: the row stays, so that generations never start again at 1.
     :param task: of the last holder of the lease.
+    :param pending_since: of a draft, since when it takes a place in the creator's inbox; None: it takes none.
     :param slot_media: the slot and the media of an attempt that is or may be out: no two posts of an account have
         the same. None before the first attempt, and for a post that may be a duplicate.
     """
@@ -82,6 +83,7 @@ class PostRow(Base):
         UniqueConstraint("conn_id", "post_key"),
         UniqueConstraint("conn_id", "slot_media"),
         Index("idx_tiktok_post_conn_id_digest", "conn_id", "digest"),
+        Index("idx_tiktok_post_conn_id_pending_since", "conn_id", "pending_since"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -120,6 +122,7 @@ class PostRow(Base):
     fail_reason: Mapped[str] = mapped_column(Text, default="")
     resolved_by: Mapped[str] = mapped_column(Text, default="")
     announced_by: Mapped[str] = mapped_column(Text, default="")
+    pending_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

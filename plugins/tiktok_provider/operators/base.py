@@ -128,6 +128,10 @@ class TikTokPublishingOperator(PostLineage, TypedParameters, BaseOperator):
         """Seconds for which a post that is out is waited for because of its id; None: to the deadline."""
         return None
 
+    def can_go_on(self, context: "Context", hook: "TikTokHook", pause: "DeferTask") -> bool:  # noqa: ARG002
+        """Look whether a pause is needed at all; if not, the task tries again at once."""
+        return False
+
     def clean_up(self, record: PostRecord) -> None:
         """Remove what was there for TikTok to fetch. Called once TikTok has said how the attempt ended."""
 
@@ -151,7 +155,8 @@ class TikTokPublishingOperator(PostLineage, TypedParameters, BaseOperator):
                     return self._publish(context, hook)
                 except DeferTask as pause:
                     outage.end()
-                    self._pause(pause)
+                    if not self.can_go_on(context, hook, pause):
+                        self._pause(pause)
                 except TooLateError as error:
                     if self.on_late == "fail":
                         raise

@@ -1,19 +1,16 @@
 """Publish to a creator's profile (TikTok's "direct post")."""
 
 from collections.abc import Mapping, Sequence
-from os import PathLike, fsdecode
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import ObjectStoragePath
-
 from tiktok_provider.operators.direct_post import TikTokDirectPostOperator
+from tiktok_provider.operators.video_parameters import VIDEO_FIELDS, VIDEO_TYPES, VideoParameters
 
 if TYPE_CHECKING:
-    from tiktok_provider.publishing.media.medium import VideoMedia
     from tiktok_provider.publishing.video_posts import DirectVideo
 
 
-class TikTokPublishVideoOperator(TikTokDirectPostOperator):
+class TikTokPublishVideoOperator(VideoParameters, TikTokDirectPostOperator):
     """Publishes one video and, by default, waits in the triggerer until TikTok has published it.
 
     Everything that can be known is checked first: values, the file (container, codec, sides, frame rate, duration,
@@ -103,8 +100,7 @@ class TikTokPublishVideoOperator(TikTokDirectPostOperator):
 
     template_fields: Sequence[str] = (
         *TikTokDirectPostOperator.template_fields,
-        "video",
-        "video_url",
+        *VIDEO_FIELDS,
         "title",
         "allow_duet",
         "allow_stitch",
@@ -112,8 +108,7 @@ class TikTokPublishVideoOperator(TikTokDirectPostOperator):
     )
     parameter_types: ClassVar[Mapping[str, Any]] = {
         **TikTokDirectPostOperator.parameter_types,
-        "video": str | PathLike | ObjectStoragePath | None,
-        "video_url": str | None,
+        **VIDEO_TYPES,
         "title": str,
         "allow_duet": bool,
         "allow_stitch": bool,
@@ -124,8 +119,6 @@ class TikTokPublishVideoOperator(TikTokDirectPostOperator):
     def __init__(
         self,
         *,
-        video: "str | PathLike[str] | ObjectStoragePath | None" = None,
-        video_url: str | None = None,
         title: str = "",
         allow_duet: bool | str = False,
         allow_stitch: bool | str = False,
@@ -133,13 +126,6 @@ class TikTokPublishVideoOperator(TikTokDirectPostOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if (video is None) == (video_url is None):
-            raise ValueError(
-                "Give either video, a file that is uploaded, or video_url, where TikTok pulls from."
-            )
-        self.video_url = video_url
-        # Airflow renders texts and its own object-storage paths, but leaves a plain path as it is.
-        self.video = fsdecode(video) if isinstance(video, PathLike) else video
         self.title = title
         # Booleans and a number, once templates are rendered.
         self.allow_duet: Any = allow_duet
@@ -164,9 +150,3 @@ class TikTokPublishVideoOperator(TikTokDirectPostOperator):
             video_cover_timestamp_ms=self.cover_timestamp_ms,
         )
         return DirectVideo(self._media(), post)
-
-    def _media(self) -> "VideoMedia":
-        from tiktok_provider.publishing.media.video_file import VideoFile
-        from tiktok_provider.publishing.media.video_url import VideoUrl
-
-        return VideoUrl(self.video_url or "") if self.video is None else VideoFile(self.video)

@@ -1,5 +1,6 @@
 """The half of a publishing task that comes after the last byte: wait for TikTok, record how it ends, return it."""
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tiktok_provider.publishing.publisher import Sent
     from tiktok_provider.publishing.rate_limit import RateLimiter
     from tiktok_provider.publishing.waiting.worker_poller import WorkerPoller
+
+log = logging.getLogger(__name__)
 
 
 class PostWait:
@@ -136,6 +139,10 @@ class PostWait:
         self._operator.log.info(
             "%s is %s: %s", record.publish_id, result["status"], result["post_url"] or "no public id"
         )
+        if record.state == PostState.IN_INBOX:
+            log.info(
+                "The creator finishes it in the TikTok app: a notification under Inbox (not Drafts) leads there."
+            )
         return result
 
     def _poller(self, watch: Watch) -> "WorkerPoller":

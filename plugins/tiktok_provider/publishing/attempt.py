@@ -16,7 +16,7 @@ from tiktok_provider.exceptions import (
     UnreachableError,
 )
 from tiktok_provider.publishing.deferral import DeferTask
-from tiktok_provider.publishing.request import PostRequest, check_creator
+from tiktok_provider.publishing.request import PostRequest, Target, check_creator
 from tiktok_provider.publishing.session import PublishingSession
 from tiktok_provider.publishing.transfer import Transfer, transfer_of
 from tiktok_provider.security.redaction import redact
@@ -101,6 +101,7 @@ def _intend(session: PublishingSession) -> Intend:
         digest=session.digest,
         allow_duplicate=session.allow_duplicate,
         open_id=session.hook.open_id,
+        draft=session.request.target is Target.DRAFT,
     )
 
 

@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Literal, NoReturn
@@ -27,6 +27,7 @@ from tiktok_provider.store.rate_limits import (
     WINDOW,
     Cap,
     Endpoint,
+    PendingDraft,
     Wait,
 )
 from tiktok_provider.store.requests import CloseAccount, EndCalls, PauseCalls, TakeCalls
@@ -140,13 +141,25 @@ class RateLimiter:
         if answer.cap is None:
             raise DeferTask(answer.retry_in, _used_up(endpoint))
         whose = WHOSE_CAP[answer.cap]
+        what_to_do = _finish_drafts(answer.pending, self._store.conn_id)
         if self._on_cap == "fail":
             raise AccountClosedError(
                 f"The account is closed until {moment_in(answer.retry_in, utc_now())}. Nothing was sent.\n"
                 f"{whose[0].upper()}{whose[1:]} is reached. If TikTok has reopened the account since:"
-                f" airflow tiktok reopen {self._store.conn_id}"
+                f" airflow tiktok reopen {self._store.conn_id}{what_to_do}"
             )
-        raise DeferTask(answer.retry_in, f"{WHOSE_CAP[answer.cap]} is reached", cap=answer.cap)
+        raise DeferTask(answer.retry_in, f"{whose} is reached{what_to_do}", cap=answer.cap)
+
+
+def _finish_drafts(pending: Sequence[PendingDraft], conn_id: str) -> str:
+    """Return what a person can do about an inbox that is full; empty if it is not."""
+    if not pending:
+        return ""
+    drafts = "\n  ".join(map(str, pending))
+    return (
+        "\nWaiting alone frees no place: the creator posts or discards a draft in the TikTok app, under Inbox. TikTok"
+        f" tells nobody of those that were discarded; then: airflow tiktok reopen {conn_id}\nThese wait:\n  {drafts}"
+    )
 
 
 def _used_up(endpoint: Endpoint) -> str:

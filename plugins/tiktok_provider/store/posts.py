@@ -170,6 +170,7 @@ class Intend:
     CLAIMED, FAILED, UPLOADING, and INTENDED of a file (an unused publish id publishes nothing).
 
     :param open_id: of the TikTok account whose token is at hand; it stays with the post. Empty: not known.
+    :param draft: whether it is delivered to the creator's inbox, where few drafts may wait.
     :param intent_id: by it a repetition is known whose answer was lost: it begins nothing new.
     :param digest: where it is known, no other post of the same slot may have it from here on, unless
         ``allow_duplicate``.
@@ -182,6 +183,7 @@ class Intend:
     digest: str = ""
     allow_duplicate: bool = False
     open_id: str = ""
+    draft: bool = False
     intent_id: str = field(default_factory=lambda: uuid4().hex, compare=False)
     type: Literal["intend"] = "intend"
 

@@ -1,7 +1,7 @@
 """What TikTok allows per account, and how the store answers. Imports neither Airflow nor the database."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -27,6 +27,13 @@ SHORT_WAIT = 2.0
 # A task leaves its worker for at least so many seconds, and waits there if it has less to wait. Airflow itself fails
 # a task that is queued again before the scheduler has noticed that it had left its worker.
 SHORTEST_LEAVE = 10.0
+
+
+# Drafts that may wait in a creator's inbox. TikTok counts them within 24 hours by its documentation, and as long as
+# they wait by what others have seen: here they count for 24 hours or until they are posted, and TikTok has the last
+# word.
+MAX_PENDING_DRAFTS = 5
+PENDING_FOR = timedelta(hours=24)
 
 
 class Cap(StrEnum):
@@ -71,6 +78,23 @@ class Closure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PendingDraft:
+    """A draft that waits in the creator's inbox, or is on its way there.
+
+    :param since: when it was begun.
+    """
+
+    post_key: str
+    publish_id: str | None
+    since: datetime
+
+    def __str__(self) -> str:
+        return (
+            f"{self.post_key} of {self.since:%Y-%m-%d %H:%M} UTC ({self.publish_id or 'no publish id yet'})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
     """Calls may be made now.
 
@@ -88,9 +112,11 @@ class Wait:
     :param retry_in: seconds after which to ask again; a hint, not a reservation.
     :param cap: what has closed the account, None if only the rate limit is used up.
     :param until: when the cap's window ends, as far as can be known.
+    :param pending: the drafts that must be posted or discarded before another one may be sent.
     """
 
     retry_in: float
     cap: Cap | None = None
     until: datetime | None = None
+    pending: tuple[PendingDraft, ...] = ()
     type: Literal["wait"] = "wait"

@@ -184,6 +184,15 @@ class TakeCalls(StoreRequest[Granted | Wait]):
 
 
 @dataclass(frozen=True, slots=True)
+class GetPendingDrafts(StoreRequest[tuple[PostRecord, ...]]):
+    """The drafts that wait in the creator's inbox, as far as is known; see ``PostService.pending_drafts``."""
+
+    route = "posts/pending-drafts"
+    answer = tuple[PostRecord, ...]
+    writes = False
+
+
+@dataclass(frozen=True, slots=True)
 class EndCalls(StoreRequest[None]):
     """The calls of a holder have ended; see ``RateLimitService.end``."""
 

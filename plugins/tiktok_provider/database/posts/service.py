@@ -11,6 +11,7 @@ from tiktok_provider.database.accounts.connections import read_stored_account
 from tiktok_provider.database.clock import database_now
 from tiktok_provider.database.posts import outcomes, tries
 from tiktok_provider.database.posts import transitions as changes
+from tiktok_provider.database.posts.pending import pending_drafts
 from tiktok_provider.database.posts.rows import FORGOTTEN, to_record
 from tiktok_provider.database.session import change
 from tiktok_provider.database.tables import PostRow
@@ -122,6 +123,13 @@ class PostService:
             change, lambda session: [to_record(row) for row in session.scalars(rows)]
         )
         return tuple(record for record in records if record.lacks_id)[:limit]
+
+    async def pending_drafts(self, conn_id: str) -> tuple[PostRecord, ...]:
+        """Return the drafts that take a place in the creator's inbox, the oldest first."""
+        now = self._clock()
+        return await in_read_thread(
+            change, lambda session: tuple(map(to_record, pending_drafts(session, conn_id, now)))
+        )
 
     async def posts(
         self,

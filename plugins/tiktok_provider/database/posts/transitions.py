@@ -153,7 +153,7 @@ def _record_content(row: PostRow, wanted: PostClaim) -> None:
 def _clear_attempt(row: PostRow) -> None:
     """Clear what was known of the attempt before this one."""
     row.publish_id = row.size = row.chunk_size = row.encrypted_upload_url = row.url_expires_at = None
-    row.finishing_at = row.post_url = None
+    row.finishing_at = row.post_url = row.pending_since = None
     row.sent_bytes, row.status, row.post_ids = 0, {}, []
     # The creator's page stays: an earlier attempt may still come out.
     row.fail_reason = row.resolved_by = ""
@@ -239,6 +239,7 @@ def _intend(session: Session, row: PostRow, step: Intend, now: datetime) -> None
     row.fingerprint, row.location, row.digest = step.fingerprint, step.location, step.digest
     # At the claim the account may not have been known yet: TikTok's answer to a refresh says it.
     row.open_id = row.open_id or step.open_id
+    row.pending_since = now if step.draft else None
     session.flush()
     session.add(
         AttemptRow(post_id=row.id, number=row.attempt, intent_id=step.intent_id, log_ids=[], started_at=now)

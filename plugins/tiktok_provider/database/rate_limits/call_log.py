@@ -40,10 +40,12 @@ class LoggedCall:
 
     :param counts_until: from then on another call may be made, at the latest.
     :param holder: who makes it; None once it has ended.
+    :param draft: whether it is the init of a draft.
     """
 
     counts_until: datetime
     holder: str | None
+    draft: bool = False
 
 
 @dataclass(slots=True)
@@ -108,8 +110,12 @@ class CallLog:
         self.waiting = [caller for caller in self.waiting if caller.holder != wanted.holder]
         longest = LONGEST_CALL if wanted.within is None else min(wanted.within + SLACK, LONGEST_CALL)
         until = self.now + timedelta(seconds=longest) + _WINDOW
-        self.calls += [LoggedCall(until, wanted.holder) for _ in range(count)]
+        self.calls += [LoggedCall(until, wanted.holder, wanted.draft) for _ in range(count)]
         return Granted(count=count)
+
+    def drafts_under_way(self, holder: str) -> int:
+        """Return how many others may just be asking TikTok to begin a draft, which is on record only afterwards."""
+        return len({call.holder for call in self.calls if call.draft and call.holder not in (None, holder)})
 
     def end(self, holder: str) -> None:
         """Let the calls of a holder count for a window from now; those that have ended before stay as they are."""

@@ -1,6 +1,6 @@
 """What happens to an account's rate limits and caps, each as one step within a transaction; ``service`` runs them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -8,12 +8,25 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tiktok_provider.database.accounts.transitions import STORE
+from tiktok_provider.database.posts.pending import free_places, pending_drafts
 from tiktok_provider.database.posts.transitions import ABANDONED
 from tiktok_provider.database.rate_limits.call_log import FIRST_LATENESS, CallLog, LoggedCall, WaitingCaller
 from tiktok_provider.database.session import audit
 from tiktok_provider.database.tables import AccountClosure, AttemptRow, PostRow, RateLimitLog
 from tiktok_provider.store.posts import PostState
-from tiktok_provider.store.rate_limits import PER_MINUTE, WINDOW, Cap, Closure, Endpoint, Granted, Wait
+from tiktok_provider.store.rate_limits import (
+    MAX_PENDING_DRAFTS,
+    PENDING_FOR,
+    PER_MINUTE,
+    SHORTEST_LEAVE,
+    WINDOW,
+    Cap,
+    Closure,
+    Endpoint,
+    Granted,
+    PendingDraft,
+    Wait,
+)
 from tiktok_provider.store.requests import TakeCalls, adapter
 
 # Where nothing tells when a cap ends, it is tried again after an hour.
@@ -28,6 +41,8 @@ def take(session: Session, conn_id: str, wanted: TakeCalls, now: datetime) -> Gr
     if wanted.endpoint is Endpoint.INIT and (closed := _closed(session, conn_id, wanted.draft, now)):
         return closed
     with _call_log(session, conn_id, wanted.endpoint, now) as log:
+        if wanted.draft and (full := _full_inbox(session, conn_id, wanted.holder, log)):
+            return full
         return log.take(wanted)
 
 
@@ -67,7 +82,11 @@ def close(session: Session, conn_id: str, cap: Cap, retry_in: float | None, now:
 
 def closures(session: Session, conn_id: str | None, now: datetime) -> tuple[Closure, ...]:
     """Return what closes an account, or all accounts, the first to end first."""
-    rows = [*_caps(session, conn_id, now), *_long_pauses(session, conn_id, now)]
+    rows = [
+        *_caps(session, conn_id, now),
+        *_full_inboxes(session, conn_id, now),
+        *_long_pauses(session, conn_id, now),
+    ]
     return tuple(sorted(rows, key=lambda found: found.until))
 
 
@@ -75,12 +94,59 @@ def reopen(session: Session, conn_id: str, actor: str, now: datetime) -> tuple[C
     """End what closes an account; return what that was."""
     ended = closures(session, conn_id, now)
     session.execute(delete(AccountClosure).where(AccountClosure.conn_id == conn_id))
+    free_places(session, conn_id)
     for found in ended:
         if isinstance(found.by, Endpoint):
             with _call_log(session, conn_id, found.by, now) as log:
                 log.paused_until = None
         audit(session, "tiktok_account_reopened", actor=actor, conn_id=conn_id, by=found.by)
     return ended
+
+
+def _full_inbox(session: Session, conn_id: str, holder: str, log: CallLog) -> Wait | None:
+    """Return when to ask again if the creator's inbox takes no more drafts."""
+    # A new attempt at a draft takes the place of the one before.
+    replaced = (PostState.INTENDED, PostState.UPLOADING)
+    pending = [
+        row
+        for row in pending_drafts(session, conn_id, log.now)
+        if not (row.task == holder and row.state in replaced)
+    ]
+    if len(pending) + log.drafts_under_way(holder) < MAX_PENDING_DRAFTS:
+        return None
+    if len(pending) < MAX_PENDING_DRAFTS:
+        return Wait(retry_in=SHORTEST_LEAVE)
+    until = _place_is_free_at(pending)
+    return Wait(
+        retry_in=max((until - log.now).total_seconds(), SHORTEST_LEAVE),
+        cap=Cap.DRAFTS,
+        until=until,
+        pending=tuple(map(_as_pending, pending)),
+    )
+
+
+def _full_inboxes(session: Session, conn_id: str | None, now: datetime) -> list[Closure]:
+    """Return the accounts whose inboxes take no more drafts."""
+    accounts: dict[str, list[PostRow]] = {}
+    for row in pending_drafts(session, conn_id, now):
+        accounts.setdefault(row.conn_id, []).append(row)
+    return [
+        Closure(conn_id=account, by=Cap.DRAFTS, until=_place_is_free_at(rows))
+        for account, rows in accounts.items()
+        if len(rows) >= MAX_PENDING_DRAFTS
+    ]
+
+
+def _place_is_free_at(pending: Sequence[PostRow]) -> datetime:
+    """Return when the oldest of those that fill the inbox counts no more."""
+    oldest = pending[-MAX_PENDING_DRAFTS]
+    assert oldest.pending_since is not None
+    return oldest.pending_since + PENDING_FOR
+
+
+def _as_pending(row: PostRow) -> PendingDraft:
+    assert row.pending_since is not None
+    return PendingDraft(post_key=row.post_key, publish_id=row.publish_id, since=row.pending_since)
 
 
 def _caps(session: Session, conn_id: str | None, now: datetime) -> list[Closure]:

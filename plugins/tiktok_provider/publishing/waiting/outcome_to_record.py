@@ -37,17 +37,20 @@ def is_final(outcome: Outcome) -> bool:
 def _state_of(outcome: Outcome) -> PostState | None:
     match outcome.kind:
         case "done":
-            reached = outcome.status.get("status")
-            return PostState.IN_INBOX if reached == Status.SEND_TO_USER_INBOX else PostState.OUT
+            return PostState.IN_INBOX if _is_in_inbox(outcome) else PostState.OUT
         case "inbox":
             return PostState.IN_INBOX
         case "failed" | "incomplete":
             return PostState.FAILED
         case "deadline":
-            return PostState.UNCERTAIN
+            return PostState.IN_INBOX if _is_in_inbox(outcome) else PostState.UNCERTAIN
         case "refused":
             # Anything but a forgotten id is about the account, and can be mended.
             return PostState.UNCERTAIN if outcome.refusal.get("code") == FORGOTTEN else None
+
+
+def _is_in_inbox(outcome: Outcome) -> bool:
+    return outcome.status.get("status") == Status.SEND_TO_USER_INBOX
 
 
 def _fail_reason(outcome: Outcome) -> str:

@@ -226,6 +226,13 @@ def _error_of(outcome: Outcome) -> PostError:
             f" wait_for='posted'.\n(publish_id {publish_id})",
             publish_id=publish_id,
         )
+    if outcome.kind == "deadline" and outcome.status.get("status") == Status.SEND_TO_USER_INBOX:
+        return PostTimeoutError(
+            "The creator had not posted the draft at the deadline; it is still in the inbox.\n"
+            "The creator finds it in the TikTok app under Inbox, not under Drafts. Clear this task to go on waiting"
+            f" for the same draft.\n(publish_id {publish_id})",
+            publish_id=publish_id,
+        )
     if outcome.kind == "deadline":
         return PostTimeoutError(
             f"TikTok had not finished at the deadline; its last word: {outcome.status.get('status', 'none')}.\n"

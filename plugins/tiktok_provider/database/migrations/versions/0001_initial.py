@@ -105,6 +105,7 @@ def _create_posts() -> None:
         sa.Column("fail_reason", sa.Text(), nullable=False),
         sa.Column("resolved_by", sa.Text(), nullable=False),
         sa.Column("announced_by", sa.Text(), nullable=False),
+        sa.Column("pending_since", UtcDateTime()),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("updated_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("tiktok_post_pkey")),
@@ -113,6 +114,9 @@ def _create_posts() -> None:
     )
     op.create_index(op.f("idx_tiktok_post_state"), "tiktok_post", ["state"])
     op.create_index(op.f("idx_tiktok_post_conn_id_digest"), "tiktok_post", ["conn_id", "digest"])
+    op.create_index(
+        op.f("idx_tiktok_post_conn_id_pending_since"), "tiktok_post", ["conn_id", "pending_since"]
+    )
     op.create_table(
         "tiktok_attempt",
         sa.Column("id", sa.Integer(), nullable=False),
