@@ -105,7 +105,7 @@ class StoredPost:
         return record
 
     def write_patiently(self, step: PostStep) -> PostRecord:
-        """Write what only this process knows; waits two minutes for a store that is away."""
+        """Write one step; waits two minutes for a store that is away."""
         retrying = Retrying(
             retry=retry_if_exception_type(PERHAPS_PASSING),
             stop=stop_after_delay(PATIENCE),
@@ -116,8 +116,11 @@ class StoredPost:
         return retrying(self.write, step)
 
     def write_progress(self, sent_bytes: int, *, is_last: bool) -> None:
-        """Record how far the upload is before a chunk leaves; without this the last one must not be sent."""
-        self.write(Progress(sent_bytes=sent_bytes, finishing=is_last))
+        """Record how far the upload is before a chunk leaves; without this the last one must not be sent.
+
+        An API server that restarts is waited for: the generation of the claim still guards what follows.
+        """
+        self.write_patiently(Progress(sent_bytes=sent_bytes, finishing=is_last))
 
     def write_complete(self, size: int) -> None:
         """Record that TikTok has confirmed the last byte: whatever its status says, it lacks nothing any more.

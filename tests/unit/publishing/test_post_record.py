@@ -19,7 +19,7 @@ from tiktok_provider.store.errors import (
     StoreNotReadyError,
     StoreUnreachableError,
 )
-from tiktok_provider.store.posts import RENEW_EVERY, Intend, PostState
+from tiktok_provider.store.posts import RENEW_EVERY, Intend, PostState, Start
 from tiktok_provider.store.serialization import StoreAnswerError
 from tiktok_provider.store.signing import RequestNotAuthenticatedError
 
@@ -68,6 +68,15 @@ def test_what_became_of_init_is_written_although_the_store_is_away_for_a_while(s
     shaky.faults = list(AWAY)
     assert stored_post.write_patiently(INTEND).state == PostState.INTENDED
     assert (len(slept), stored_post.record.attempt) == (len(AWAY), 1)
+
+
+def test_an_upload_goes_on_when_the_store_that_was_away_between_two_chunks_is_back(shaky: Shaky) -> None:
+    stored_post, slept = claimed(shaky)
+    stored_post.write(INTEND)
+    stored_post.write(Start(publish_id="v_1", finishing=False, size=10, chunk_size=5))
+    shaky.faults = list(AWAY)
+    stored_post.write_progress(5, is_last=True)
+    assert (stored_post.record.state, len(slept)) == (PostState.FINISHING, len(AWAY))
 
 
 def test_a_try_that_was_overtaken_is_not_patient(shaky: Shaky) -> None:
