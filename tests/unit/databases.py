@@ -4,7 +4,6 @@ and Mia, a creator of the sandbox."""
 import asyncio
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from airflow.models.crypto import get_fernet
 from airflow.models.log import Log
 from airflow.utils.db import initdb
 from cryptography.fernet import Fernet
-from sqlalchemy import create_engine, delete, make_url, select, text
+from sqlalchemy import delete, select
 
+from own_database import own_postgres_database
 from tiktok_provider.database.accounts.service import AccountService
 from tiktok_provider.database.session import transaction
 from tiktok_provider.database.tables import Base
@@ -75,21 +75,6 @@ def configure() -> None:
     settings.dispose_orm(do_log=False)
     settings.configure_vars()
     settings.configure_orm()
-
-
-@contextmanager
-def own_postgres_database(server: str) -> Iterator[str]:
-    """A new database on the server, dropped at the end."""
-    name = f"tiktok_test_{secrets.token_hex(6)}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-        engine.dispose()
 
 
 @dataclass
