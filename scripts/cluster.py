@@ -22,7 +22,7 @@ import redis
 
 import child_processes
 from airflow_client import AirflowClient, AirflowError
-from compose_file import read_variables, services
+from compose_file import compose_document, read_variables
 from local_ports import free_port
 from one_address import one_address
 
@@ -89,7 +89,7 @@ class Cluster(AirflowClient):
             port = cleanup.enter_context(one_address(list(self._api_ports.values())))
             super().__init__(f"http://127.0.0.1:{port}")
             cleanup.callback(self.close)
-            self._services = services({**self._variables, "AIRFLOW_BASE_URL": self.url})
+            self._services = compose_document({**self._variables, "AIRFLOW_BASE_URL": self.url})["services"]
             cleanup.callback(self._stop)
             self.start_redis()
             self._migrate()

@@ -23,14 +23,13 @@ def read_variables(file: Path) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def services(variables: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return the services with the variables filled in.
+def compose_document(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return the file with the variables filled in, without the parts that only others are made of.
 
     :raises MissingVariableError: as ``docker compose`` would refuse it.
     """
-    document: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text())
-    filled: dict[str, dict[str, Any]] = _filled(document["services"], variables)
-    return filled
+    document = yaml.safe_load(COMPOSE_FILE.read_text())
+    return {name: _filled(part, variables) for name, part in document.items() if not name.startswith("x-")}
 
 
 def _filled(value: Any, variables: Mapping[str, str]) -> Any:
