@@ -8,10 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from airflow_client import FINISHED, ServerError
 from cluster import Cluster, copy_dags
 from own_database import own_postgres_database
 from tests.integration.alone import connection_fields
@@ -37,6 +41,13 @@ QUICK = {
     "AIRFLOW__TIKTOK__UPLOAD_CHUNK_SIZE": str(CHUNK),
 }
 PATIENCE = 240
+# While API servers are away, the test itself waits for them, too.
+STEADILY = Retrying(
+    retry=retry_if_exception_type((httpx.TransportError, ServerError)),
+    stop=stop_after_delay(90),
+    wait=wait_fixed(0.5),
+    reraise=True,
+)
 
 pytestmark = [
     pytest.mark.integration,
@@ -59,11 +70,28 @@ class Site:
         app = self.sandbox.create_app()
         account = self.sandbox.create_account(username=conn_id)
         tokens = self.sandbox.issue_tokens(app, account)
-        self.cluster.put_connection(conn_id, **connection_fields(self.sandbox, app, account, tokens))
+        fields = connection_fields(self.sandbox, app, account, tokens)
+        STEADILY(self.cluster.put_connection, conn_id, **fields)
 
-    def wait(self, what: str, is_there: Callable[[], bool]) -> None:
+    def run(self, dag_id: str, **conf: object) -> str:
+        """Begin a run and return its id."""
+        run_id: str = STEADILY(self.cluster.trigger, dag_id, conf)
+        return run_id
+
+    def end_of(self, dag_id: str, run_id: str, patience: float = PATIENCE) -> str:
+        """Wait until a run has ended, and return its state."""
+        self.wait("no end", lambda: STEADILY(self.cluster.run_state, dag_id, run_id) in FINISHED, patience)
+        state: str = STEADILY(self.cluster.run_state, dag_id, run_id)
+        return state
+
+    def task(self, run_id: str) -> dict[str, Any]:
+        """Return the task that publishes one video."""
+        found: dict[str, Any] = STEADILY(self.cluster.task_instance, "cluster_one", run_id, "publish")
+        return found
+
+    def wait(self, what: str, is_there: Callable[[], bool], patience: float = PATIENCE) -> None:
         """Wait until something has happened."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not is_there():
             assert time.monotonic() < deadline, what
             time.sleep(0.1)
@@ -167,13 +195,13 @@ def test_an_upload_whose_cluster_loses_a_part_is_out_once(
     site.sandbox.reset(seed=abs(hash(name)) % 1_000_000)
     site.connect(conn_id)
     site.sandbox.add_fault("delay", path="/upload", seconds=0.6, times=None)
-    run_id = site.cluster.trigger("cluster_one", {"conn_id": conn_id, "video": str(video)})
+    run_id = site.run("cluster_one", conn_id=conn_id, video=str(video))
     site.wait("no upload", lambda: sent_bytes(site) >= 2 * CHUNK)
     blow(site)
     begun = time.monotonic()
-    state = site.cluster.wait_for_run("cluster_one", run_id, PATIENCE)
+    state = site.end_of("cluster_one", run_id)
     seconds = time.monotonic() - begun
-    tries = site.cluster.task_instance("cluster_one", run_id, "publish")["try_number"]
+    tries = site.task(run_id)["try_number"]
     assert state == "success"
     [post] = site.sandbox.feed()
     assert post["sha256"] == sha256(video.read_bytes()).hexdigest()
@@ -196,14 +224,14 @@ def test_a_post_whose_triggerer_is_gone_is_waited_for_by_the_other_one(
     site.sandbox.reset(seed=7)
     site.connect("triggerer")
     site.sandbox.set_switches(processing_seconds=20)
-    run_id = site.cluster.trigger("cluster_one", {"conn_id": "triggerer", "video": str(video)})
-    site.wait("not deferred", lambda: state_of(site, run_id) == "deferred")
+    run_id = site.run("cluster_one", conn_id="triggerer", video=str(video))
+    site.wait("not deferred", lambda: site.task(run_id)["state"] == "deferred")
     site.wait("not asked for", lambda: bool(site.sandbox.requests("/v2/post/publish/status/fetch/")))
     kill_component(site.machine_of(site.uploader()))(site)
     begun = time.monotonic()
-    assert site.cluster.wait_for_run("cluster_one", run_id, PATIENCE) == "success"
+    assert site.end_of("cluster_one", run_id) == "success"
     assert len(site.sandbox.feed()) == 1
-    tries = site.cluster.task_instance("cluster_one", run_id, "publish")["try_number"]
+    tries = site.task(run_id)["try_number"]
     note(
         "A cluster that loses a part during an upload",
         "triggerer, while it waits",
@@ -211,10 +239,6 @@ def test_a_post_whose_triggerer_is_gone_is_waited_for_by_the_other_one(
         tries,
         CHUNKS,
     )
-
-
-def state_of(site: Site, run_id: str) -> str:
-    return str(site.cluster.task_instance("cluster_one", run_id, "publish")["state"])
 
 
 @whole
@@ -233,8 +257,8 @@ def test_twenty_videos_of_two_accounts_are_out_once_each(
         for conn_id in ("mia", "leo")
     ]
     begun = time.monotonic()
-    run_id = site.cluster.trigger("cluster_many", {"videos": videos})
-    assert site.cluster.wait_for_run("cluster_many", run_id, 2 * PATIENCE) == "success"
+    run_id = site.run("cluster_many", videos=videos)
+    assert site.end_of("cluster_many", run_id, 2 * PATIENCE) == "success"
     assert len(site.sandbox.feed()) == 20
     tries = {task["try_number"] for task in site.cluster.task_instances("cluster_many", run_id)}
     refused = [call for call in site.sandbox.requests() if call["status"] == 429]

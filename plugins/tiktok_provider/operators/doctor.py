@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from tiktok_provider.doctor.checks import Finding, Result
 from tiktok_provider.exceptions import FewFrames
 from tiktok_provider.publishing.parameters import TypedParameters
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+_OTHER_KEY = Finding(
+    check="shared settings",
+    result=Result.WRONG,
+    detail=(
+        "This triggerer cannot read a connection that the API server can.\n"
+        "It has another [core] fernet_key than the one that encrypted the connection, or no access to the secrets"
+        " backend: give it the same settings as the API server."
+    ),
+)
 # A triggerer takes new triggers within seconds.
 _LONGEST_VISIT = timedelta(minutes=5)
 
@@ -61,6 +71,12 @@ class TikTokDoctorOperator(TypedParameters, BaseOperator):
         :raises AirflowFailException: something is wrong.
         """
         findings = [*on_worker, *self._logged("triggerer", event)]
+        if (
+            _result(on_worker, "connection") == "ok"
+            and _result(findings[len(on_worker) :], "connection") == "wrong"
+        ):
+            # What a triggerer reads by itself, a worker gets from the API server.
+            findings.append(self._logged("triggerer", [asdict(_OTHER_KEY)])[0])
         if wrong := [row for row in findings if row["result"] == "wrong"]:
             words = (f"On the {row['where']}, {row['check']}: {row['detail']}" for row in wrong)
             raise AirflowFailException("\n".join(words))
@@ -72,3 +88,7 @@ class TikTokDoctorOperator(TypedParameters, BaseOperator):
             say = self.log.info if row["result"] == "ok" else self.log.warning
             say("%s: %s: %s: %s", row["where"], row["check"], row["result"], row["detail"])
         return rows
+
+
+def _result(findings: Sequence[Mapping[str, str]], check: str) -> str:
+    return next((row["result"] for row in findings if row["check"] == check), "")

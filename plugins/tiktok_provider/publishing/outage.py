@@ -16,7 +16,7 @@ from tiktok_provider.exceptions import (
 )
 from tiktok_provider.publishing.deferral import DeferTask
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.errors import StoreBusyError
+from tiktok_provider.store.errors import StoreBusyError, StoreVersionError
 from tiktok_provider.store.serialization import StoreAnswerError
 
 # Seconds from one try to the next: as long as the outage has lasted by then.
@@ -28,6 +28,7 @@ _OUTAGES = (
     ServiceError,
     StoreAnswerError,
     StoreBusyError,
+    StoreVersionError,
     UnexpectedAnswerError,
     UnreachableError,
 )

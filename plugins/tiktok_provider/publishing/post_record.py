@@ -10,7 +10,13 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from tiktok_provider.exceptions import ConnectionUnreadableError, PostError, UnreachableError
 from tiktok_provider.metrics import BYTES_SENT, count
 from tiktok_provider.store.client import Store
-from tiktok_provider.store.errors import PostStateError, PostTakenError, StoreBusyError, StoreNotReadyError
+from tiktok_provider.store.errors import (
+    PostStateError,
+    PostTakenError,
+    StoreBusyError,
+    StoreNotReadyError,
+    StoreVersionError,
+)
 from tiktok_provider.store.posts import (
     RENEW_EVERY,
     Claimant,
@@ -30,7 +36,7 @@ from tiktok_provider.store.signing import RequestNotAuthenticatedError
 log = logging.getLogger(__name__)
 
 # What passes when the API server is back. Not among them: that another try has taken the post over.
-STORE_FAULTS = (StoreBusyError, StoreNotReadyError, StoreAnswerError, UnreachableError)
+STORE_FAULTS = (StoreBusyError, StoreNotReadyError, StoreVersionError, StoreAnswerError, UnreachableError)
 # What may pass, too: a Connection that cannot be read for a moment, here or at the API server, proves nothing.
 PERHAPS_PASSING = (*STORE_FAULTS, RequestNotAuthenticatedError, ConnectionUnreadableError)
 # A publish id that only this process knows is worth waiting for the store.

@@ -20,7 +20,14 @@ from tiktok_provider.exceptions import UnreachableError
 from tiktok_provider.store.address import ADDRESS_SOURCE, store_address, tls_context
 from tiktok_provider.store.connection import read_client_secret
 from tiktok_provider.store.errors import StoreUnreachableError, connection_not_found
-from tiktok_provider.store.requests import MOUNT, GetTokens, RefreshTokens, StoreRequest
+from tiktok_provider.store.requests import (
+    MOUNT,
+    PROTOCOL,
+    PROTOCOL_HEADER,
+    GetTokens,
+    RefreshTokens,
+    StoreRequest,
+)
 from tiktok_provider.store.signing import RequestNotAuthenticatedError, SignedRequest
 from tiktok_provider.store.token_sets import Busy, TokenState
 
@@ -197,7 +204,7 @@ def _client_options(address: str, auth: RequestAuth) -> dict[str, Any]:
     return {
         "auth": auth,
         "base_url": address,
-        "headers": {"User-Agent": f"airflow-provider-tiktok/{__version__}"},
+        "headers": {"User-Agent": f"airflow-provider-tiktok/{__version__}", PROTOCOL_HEADER: PROTOCOL},
         "timeout": TIMEOUT,
         "verify": tls_context(),
     }

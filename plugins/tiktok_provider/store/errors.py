@@ -13,6 +13,7 @@
     ├── UnreachableError
     │   └── StoreUnreachableError   the API server does not answer
     ├── StoreNotReadyError          the tables are missing or of an older version
+    ├── StoreVersionError           worker and API server have versions of the package that do not fit
     └── StoreBusyError              the database is locked or away for a moment
         ├── StoreLockedError        another transaction has locked what this one needs
         └── ConflictError           another process changed the same row first
@@ -79,6 +80,15 @@ class StoreNotReadyError(TikTokError):
     retry = Retry.BACKOFF
 
 
+class StoreVersionError(TikTokError):
+    """Caller and API server have versions of the package that do not fit. Nothing was done; it passes as soon as both
+    are of one version.
+    """
+
+    actor = Actor.PLATFORM
+    retry = Retry.BACKOFF
+
+
 class StoreUnreachableError(UnreachableError):
     """The API server does not answer. What depended on its answer was not sent to TikTok."""
 
@@ -125,7 +135,9 @@ def connection_not_found(conn_id: str) -> ConnectionUnreadableError:
     """Return the error of a Connection that a worker or a triggerer does not find."""
     return _retried_once(
         f"Connection {conn_id!r} is not defined, or could not be read.\n"
-        "Create it under Admin > Connections with type TikTok, or name another one in 'tiktok_conn_id'."
+        "Create it under Admin > Connections with type TikTok, or name another one in 'tiktok_conn_id'. If it is"
+        " there, this component may have another [core] fernet_key than the one that encrypted it, or no access to"
+        " the secrets backend."
     )
 
 

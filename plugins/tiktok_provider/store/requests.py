@@ -18,6 +18,9 @@ from tiktok_provider.store.token_sets import Busy, TokenState
 
 T = TypeVar("T")
 
+# Grows with a change that an older worker or API server could not read; a new field with a default is none.
+PROTOCOL = "1"
+PROTOCOL_HEADER = "TikTok-Store-Protocol"
 MOUNT = "/tiktok"
 ACCOUNTS = "/store/accounts"
 

@@ -25,6 +25,7 @@ from tiktok_provider.store.errors import (
     PostTakenError,
     StoreBusyError,
     StoreNotReadyError,
+    StoreVersionError,
 )
 from tiktok_provider.store.signing import RequestNotAuthenticatedError
 from tiktok_provider.store.token_sets import Busy
@@ -73,6 +74,7 @@ _KINDS = (
     _Kind(PostConflictError, "post_conflict", 409),
     _Kind(PostTakenError, "post_taken", 409),
     _Kind(PostStateError, "post_state", 409),
+    _Kind(StoreVersionError, "store_version", 409),
     _Kind(StoreNotReadyError, "store_not_ready", 503),
     _Kind(StoreBusyError, "store_busy", 503),
     _Kind(AccountNotConnectedError, "account_not_connected", 422),
@@ -82,6 +84,8 @@ _KINDS = (
     # What TikTok or the way to it spoiled. Not 502: a refresh whose answer was lost must not be repeated blindly.
     _Kind(TikTokError, "tiktok_failed", 424, rebuilt=False),
 )
+# What the API server says of its own configuration, which may be another than the reader's.
+_ABOUT_THE_SERVER = ("connection_settings", "connection_unreadable")
 _CLASSES = {kind.code: kind.error for kind in _KINDS if kind.rebuilt}
 
 
@@ -148,6 +152,8 @@ def _error(status: int, document: object) -> TikTokError:
         return _not_the_store(status)
     # It may be a stranger's.
     message = plain_text(said.message)
+    if said.error in _ABOUT_THE_SERVER:
+        message += "\nThe API server says so: its own configuration counts here, not that of this machine."
     if said.error in _CLASSES:
         error = _CLASSES[said.error](message)
         error.retry = said.retry

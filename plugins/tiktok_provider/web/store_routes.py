@@ -6,13 +6,16 @@ Every route is async and waits for nothing but the store: it shares a process wi
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
+from tiktok_provider import __version__
 from tiktok_provider.database.services import HANDLERS, Services
 from tiktok_provider.exceptions import InvalidInputError
-from tiktok_provider.store.requests import ACCOUNTS, StoreRequest, adapter
+from tiktok_provider.plain_text import plain_text
+from tiktok_provider.store.errors import StoreVersionError
+from tiktok_provider.store.requests import ACCOUNTS, PROTOCOL, PROTOCOL_HEADER, StoreRequest, adapter
 from tiktok_provider.store.serialization import encode, wrong_fields
 from tiktok_provider.web.locked_accounts import LockedAccounts
 from tiktok_provider.web.store_auth import Guard
@@ -21,11 +24,21 @@ from tiktok_provider.web.store_auth import Guard
 def store_routes(services: Services) -> APIRouter:
     """Return the routes, all of which authenticate their callers."""
     # A connection id may contain slashes.
-    router = APIRouter(prefix=f"{ACCOUNTS}/{{conn_id:path}}")
+    router = APIRouter(prefix=f"{ACCOUNTS}/{{conn_id:path}}", dependencies=[Depends(_check_protocol)])
     guard, locked = Guard(), LockedAccounts()
     for kind in HANDLERS:
         router.post(f"/{kind.route}")(_endpoint(kind, services, guard, locked))
     return router
+
+
+async def _check_protocol(request: Request) -> None:
+    """Refuse a caller of another version in a sentence, before what it sends is read."""
+    if (theirs := request.headers.get(PROTOCOL_HEADER, PROTOCOL)) != PROTOCOL:
+        raise StoreVersionError(
+            f"The API server has airflow-provider-tiktok {__version__}, which does not fit this one.\n"
+            f"It speaks version {PROTOCOL} of the store's protocol, the caller {plain_text(theirs[:20])}. Install one"
+            " version of the provider everywhere, API servers first, and restart them: tasks wait for it."
+        )
 
 
 def _endpoint(

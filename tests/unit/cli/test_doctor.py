@@ -20,7 +20,8 @@ from tiktok_provider.store.address import tls_context
 from tiktok_provider.store.clock import utc_now
 
 IN_ORDER = [
-    *("package", "API server", "tables", "clocks", "Fernet key", "allowed hosts"),
+    *("package", "API server", "tables", "clocks", "Fernet key"),
+    *("allowed hosts", "shared secrets", "visibility timeout"),
     *("connection", "redirect URI", "client secret", "same connection", "tokens", "consent's end", "scopes"),
     *("token works", "triggerer"),
 ]
@@ -68,7 +69,7 @@ def test_a_clock_that_differs_from_the_databases_is_a_warning(
 
 
 def test_without_an_account_all_known_ones_are_examined(healthy: Creator, terminal: Terminal) -> None:
-    assert [row["check"] for row in terminal.run("doctor").rows] == [*IN_ORDER[:6], "triggerer"]
+    assert [row["check"] for row in terminal.run("doctor").rows] == [*IN_ORDER[:8], "triggerer"]
     terminal.run("refresh", CONN_ID)
     assert {row["conn_id"] for row in terminal.run("doctor").rows} == {"", CONN_ID}
     assert healthy.open_id
@@ -148,10 +149,10 @@ def no_heartbeat(_: Creator, __: pytest.MonkeyPatch) -> None:
     [
         (no_api_server, ["API server"], ["same connection"], "store_url"),
         (no_plugin, ["API server"], ["same connection"], "airflow plugins"),
-        (bad_allowed_hosts, ["allowed hosts", "connection"], IN_ORDER[8:14], "https://host"),
-        (bad_fernet_key, ["Fernet key"], IN_ORDER[9:14], "no Fernet key"),
-        (no_fernet_key, ["Fernet key"], IN_ORDER[9:14], "Set one"),
-        (no_secret, ["connection"], IN_ORDER[8:14], "Client secret"),
+        (bad_allowed_hosts, ["allowed hosts", "connection"], IN_ORDER[10:16], "https://host"),
+        (bad_fernet_key, ["Fernet key"], IN_ORDER[11:16], "no Fernet key"),
+        (no_fernet_key, ["Fernet key"], IN_ORDER[11:16], "Set one"),
+        (no_secret, ["connection"], IN_ORDER[10:16], "Client secret"),
         (wrong_secret, ["client secret"], ["token works"], "invalid_client"),
         (no_tokens, ["tokens"], ["consent's end", "scopes", "token works"], "airflow tiktok connect"),
         (nothing_to_post_with, ["scopes"], ["token works"], "airflow tiktok connect"),

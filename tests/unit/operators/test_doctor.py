@@ -78,3 +78,17 @@ def test_what_is_wrong_fails_the_task_with_place_and_advice(creator: Creator, ta
     assert "On the worker, API server: " in str(failure.value)
     assert "On the triggerer, API server: " in str(failure.value)
     assert "store_url" in str(failure.value)
+
+
+@pytest.mark.usefixtures("creator", "api_server")
+def test_a_triggerer_that_cannot_read_what_the_api_server_can_is_told_what_to_share(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = TikTokDoctorOperator(task_id="examine", tiktok_conn_id=CONN_ID)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(task.context)
+    trigger = deferred.value.trigger
+    monkeypatch.delenv(f"AIRFLOW_CONN_{CONN_ID.upper()}")
+    event = asyncio.run(_event(trigger))
+    with pytest.raises(AirflowFailException, match=r"triggerer, shared settings: .*API server can"):
+        operator.execute_complete(task.context, event=event, **(deferred.value.kwargs or {}))

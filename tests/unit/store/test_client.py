@@ -26,12 +26,14 @@ from tiktok_provider.exceptions import (
     TikTokError,
     UnreachableError,
 )
+from tiktok_provider.publishing.outage import is_outage
 from tiktok_provider.store.client import AsyncHttpStore, AsyncStore, HttpStore
 from tiktok_provider.store.errors import (
     AccountDeadError,
     AccountNotConnectedError,
     StoreBusyError,
     StoreNotReadyError,
+    StoreVersionError,
 )
 from tiktok_provider.store.serialization import StoreAnswerError
 from tiktok_provider.store.signing import RequestNotAuthenticatedError
@@ -150,6 +152,28 @@ def test_errors_of_the_store_arrive_in_their_own_class(
         asker.refresh(3)
     assert type(arrived.value) is type(error)
     assert len(accounts.asked) == tries, "only what passes by itself is repeated"
+
+
+@pytest.mark.usefixtures("api_server")
+def test_what_the_api_server_says_of_its_own_settings_is_not_taken_for_the_readers(
+    asker: Asker, accounts: ScriptedAccounts
+) -> None:
+    accounts.script = [ConnectionSettingsError("The host is not allowed.\nAdd it.")]
+    with pytest.raises(ConnectionSettingsError, match=r"(?s)not allowed\..*API server says so"):
+        asker.refresh(3)
+
+
+@pytest.mark.usefixtures("api_server")
+def test_versions_that_do_not_fit_are_a_sentence_and_pass_with_the_upgrade(
+    asker: Asker, accounts: ScriptedAccounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tiktok_provider.store.client.PROTOCOL", "2")
+    with pytest.raises(StoreVersionError, match="one version of the provider everywhere") as refused:
+        asker.refresh(3)
+    assert is_outage(refused.value)
+    assert accounts.asked == []
+    monkeypatch.setattr("tiktok_provider.store.client.PROTOCOL", "1")
+    assert asker.refresh(3) == STATE
 
 
 @pytest.mark.usefixtures("api_server")
