@@ -15,10 +15,11 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from local_airflow import LocalAirflow
+from own_database import own_postgres_database
 from tests.faults.owners import Owner
 from tests.faults.proxy import Cell, Door, running_proxy
 from tests.integration.alone import connection_fields
-from tests.unit.databases import POSTGRES, own_postgres_database
+from tests.unit.databases import POSTGRES
 from tiktok_sandbox.client import Account, Sandbox
 from tiktok_sandbox.clips import make_clip
 from tiktok_sandbox.server import running_sandbox

@@ -21,10 +21,11 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from airflow_client import FINISHED, ServerError
 from local_airflow import COMPONENTS, LocalAirflow
+from own_database import own_postgres_database
 from tests.faults.owners import Owner
 from tests.faults.proxy import Cell, Door, Seen, Shot, running_proxy, store_cells
 from tests.integration.alone import connection_fields
-from tests.unit.databases import POSTGRES, own_postgres_database
+from tests.unit.databases import POSTGRES
 from tiktok_sandbox.client import Sandbox
 from tiktok_sandbox.server import running_sandbox
 

@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from airflow_client import AirflowClient
+from own_database import own_postgres_database
 from tests.faults.api_servers import ApiServers, two_api_servers
 from tests.faults.many_callers import CALLERS, PROCESSES, let_them_call
-from tests.unit.databases import DATABASES, POSTGRES, SET_FIELDS, own_postgres_database
+from tests.unit.databases import DATABASES, POSTGRES, SET_FIELDS
 from tiktok_provider.store.requests import MOUNT
 from tiktok_provider.store.signing import SignedRequest
 from tiktok_sandbox.client import App, Sandbox

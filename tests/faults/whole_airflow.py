@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 import child_processes
 from local_airflow import COMPONENTS, Config, LocalAirflow
-from tests.unit.databases import POSTGRES, own_postgres_database
+from own_database import own_postgres_database
+from tests.unit.databases import POSTGRES
 from tiktok_sandbox.client import Sandbox
 from tiktok_sandbox.server import running_sandbox
 

@@ -11,8 +11,9 @@ from sqlalchemy import create_engine, text
 
 from airflow_client import FinishedRun
 from local_airflow import LocalAirflow
+from own_database import own_postgres_database
 from tests.integration.alone import connection_fields
-from tests.unit.databases import DATABASES, POSTGRES, own_postgres_database
+from tests.unit.databases import DATABASES, POSTGRES
 from tiktok_sandbox.client import Account, App, Sandbox
 from tiktok_sandbox.server import running_sandbox
 
