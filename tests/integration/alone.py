@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tiktok_sandbox.client import Account, App, Sandbox, Tokens
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 DAGS = Path(__file__).parent / "dags"
 
 
@@ -33,20 +36,31 @@ def connection_fields(sandbox: Sandbox, app: App, account: Account, tokens: Toke
     }
 
 
-def run_alone(script: str, sandbox: Sandbox, home: Path, *arguments: str, dags: Path = DAGS) -> Any:
+def run_alone(
+    script: str,
+    sandbox: Sandbox,
+    home: Path,
+    *arguments: str,
+    dags: Path = DAGS,
+    allowed_hosts: str = "",
+    extra: Mapping[str, str] = NOTHING,
+) -> Any:
     """Run a script beside a new metadata database and a connected creator; return its last line, which is JSON.
 
     :param script: gets the folder of the DAGs and the arguments in ``sys.argv``.
+    :param allowed_hosts: besides the sandbox.
+    :param extra: more fields of the connection's extra.
     :param dags: the folder of the DAGs. Default: that of the integration tests.
     """
     app, account = sandbox.create_app(), sandbox.create_account(username="tester")
     fields = connection_fields(sandbox, app, account, sandbox.issue_tokens(app, account))
+    fields["extra"] = json.dumps({**json.loads(fields["extra"]), **extra})
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-        "AIRFLOW__TIKTOK__ALLOWED_HOSTS": sandbox.url,
+        "AIRFLOW__TIKTOK__ALLOWED_HOSTS": f"{sandbox.url} {allowed_hosts}",
         "AIRFLOW_CONN_TIKTOK_DEFAULT": json.dumps(fields),
     }
     migrate = [sys.executable, "-m", "airflow", "db", "migrate"]

@@ -83,6 +83,7 @@ class _Outgoing:
 
 def _prepare(session: PublishingSession) -> _Outgoing:
     request, account = session.request, session.hook.account
+    session.hook.require_scope(request.target.scope)
     if not request.target.needs_creator_info:
         page = account.page_url(f"/@{account.username}") if account.username else ""
         return _Outgoing(request, page, account.username or account.conn_id)

@@ -24,18 +24,20 @@ class Target(Enum):
     """Where a post goes.
 
     ``cap``: what TikTok allows of these per day. ``wait_for``: which of TikTok's statuses ends the wait for one.
-    ``needs_creator_info``: whether TikTok wants the creator to be asked for before each init.
+    ``needs_creator_info``: whether TikTok wants the creator to be asked for before each init. ``scope``: what the
+    creator must have granted.
     """
 
-    DIRECT_POST = (Cap.POSTS, "complete", True)
+    DIRECT_POST = (Cap.POSTS, "complete", True, "video.publish")
     """Visible at once."""
-    DRAFT = (Cap.DRAFTS, "inbox", False)
+    DRAFT = (Cap.DRAFTS, "inbox", False, "video.upload")
     """In the creator's inbox, where a human finishes it."""
 
-    def __init__(self, cap: Cap, wait_for: WaitFor, needs_creator_info: bool) -> None:
+    def __init__(self, cap: Cap, wait_for: WaitFor, needs_creator_info: bool, scope: str) -> None:
         self.cap = cap
         self.wait_for = wait_for
         self.needs_creator_info = needs_creator_info
+        self.scope = scope
 
 
 class PostRequest(Protocol):

@@ -12,6 +12,7 @@ from tests.unit.conftest import CONN_ID, Creator, Task
 from tiktok_provider.database.rate_limits.service import RateLimitService
 from tiktok_provider.exceptions import (
     AccountClosedError,
+    ConnectionSettingsError,
     InvalidInputError,
     PostFailedError,
     PostTimeoutError,
@@ -70,6 +71,17 @@ def test_a_draft_is_delivered_with_the_scope_of_drafts_alone(
     again = upload(clip).execute(task.next_try().context)
     assert again == {**result, "reused": True}
     assert creator.calls(INIT) == [INIT]
+
+
+def test_an_account_that_has_not_granted_drafts_is_told_so_and_nothing_is_sent(
+    creator: Creator, task: Task, clip: Path
+) -> None:
+    tokens = creator.sandbox.issue_tokens(creator.app, creator.account, scope="video.publish")
+    given = {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token}
+    creator.connect(extra={**given, "scope": tokens.scope})
+    with pytest.raises(ConnectionSettingsError, match=r"lacks the scope 'video\.upload'"):
+        upload(clip).execute(task.context)
+    assert creator.calls(INIT) == []
 
 
 def test_a_draft_has_no_caption() -> None:
