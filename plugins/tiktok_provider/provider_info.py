@@ -119,12 +119,14 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": name,
                 "python-modules": [
+                    "tiktok_provider.operators.accounts",
                     "tiktok_provider.operators.creator_info",
                     "tiktok_provider.operators.doctor",
                     "tiktok_provider.operators.publish_photos",
                     "tiktok_provider.operators.publish_video",
                     "tiktok_provider.operators.upload_photos",
                     "tiktok_provider.operators.upload_video",
+                    "tiktok_provider.operators.videos",
                 ],
             }
         ],

@@ -111,3 +111,19 @@ def test_a_draft_is_waited_for_until_its_creator_posts_it(sandbox: Sandbox, tmp_
     # The creator may be faster than the first question.
     assert done["results"]["deliver"]["status"] in ("SEND_TO_USER_INBOX", "PUBLISH_COMPLETE")
     assert done["results"]["until_posted"]["post_ids"] == [post["post_id"]]
+
+
+def test_daily_numbers_are_written_as_lines(sandbox: Sandbox, tmp_path: Path) -> None:
+    done = run_alone(
+        SCRIPT,
+        sandbox,
+        tmp_path / "airflow",
+        "tiktok_daily_stats",
+        json.dumps({"folder": str(tmp_path / "stats")}),
+        dags=CHECKOUT / "dags",
+    )
+    assert done["state"] == "success"
+    [account] = (tmp_path / "stats" / "account").iterdir()
+    assert json.loads(account.read_text())["account"] == "tiktok_default"
+    [videos] = (tmp_path / "stats" / "videos").iterdir()
+    assert videos.read_text() == ""

@@ -5,6 +5,13 @@ from collections.abc import Sequence
 from tiktok_provider.api.calls import Answered, Call, Request, open_envelope, parse, post_json
 
 BASIC_FIELDS = ("open_id", "union_id", "avatar_url", "display_name")
+STATS_SCOPE = "user.info.stats"
+# TikTok refuses a call that asks for a field of a scope that was not granted.
+FIELDS_OF_SCOPE = {
+    "user.info.basic": BASIC_FIELDS,
+    "user.info.profile": ("username", "bio_description", "profile_deep_link", "is_verified"),
+    STATS_SCOPE: ("follower_count", "following_count", "likes_count", "video_count"),
+}
 
 
 class CreatorInfo(Answered):

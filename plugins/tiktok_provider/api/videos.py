@@ -6,6 +6,8 @@ from typing import Any
 from tiktok_provider.api.calls import Answered, Call, Request, open_envelope, parse
 
 FIELDS = ("id", "create_time", "title", "video_description", "duration", "share_url", "cover_image_url")
+# With the counts that grow.
+STATS_FIELDS = (*FIELDS, "height", "width", "like_count", "comment_count", "share_count", "view_count")
 MAX_PAGE = 20
 
 

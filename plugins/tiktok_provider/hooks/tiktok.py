@@ -112,6 +112,11 @@ class TikTokHook(BaseHook):
         self._current_token().require(scope, self.tiktok_conn_id)
 
     @property
+    def granted_scopes(self) -> frozenset[str]:
+        """What the account has granted; empty if that is not known."""
+        return self._current_token().scopes
+
+    @property
     def open_id(self) -> str:
         """TikTok's id of the account whose token is at hand; empty if that is not known, or there is none yet."""
         return self._token.open_id if self._token else ""
