@@ -80,6 +80,11 @@ class PhotoParameters(TikTokPublishingOperator):
         self.cover_index: Any = cover_index
         self.check_urls: Any = check_urls
 
+    def media_locations(self) -> Sequence[str]:
+        """Return where each photo lies, for the data's lineage."""
+        media = self._media()
+        return [photo.location for photo in media.parts]
+
     def clean_up(self, record: PostRecord) -> None:  # noqa: ARG002
         """Remove the public copies of files: TikTok has its own by now, or wants no more of them."""
         if self.photos is None or self.keep_public_photos:

@@ -1,6 +1,6 @@
 """Photo posts. Source: TikTok's "Photo" page."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import ClassVar, Protocol
 
@@ -26,6 +26,18 @@ class PhotoMedia(Media, Protocol):
 
     def __len__(self) -> int:
         """How many they are."""
+
+    @property
+    def parts(self) -> "Sequence[Located]":
+        """Each of them."""
+
+
+class Located(Protocol):
+    """Something of which it is known where it lies."""
+
+    @property
+    def location(self) -> str:
+        """Where it lies, safe to print."""
 
 
 @dataclass(frozen=True, slots=True)

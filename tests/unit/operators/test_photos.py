@@ -387,3 +387,12 @@ def test_photos_that_were_rendered_again_in_place_are_the_same_post(
 def test_either_urls_or_files_are_given() -> None:
     with pytest.raises(ValueError, match="either photo_urls"):
         publish(None)
+
+
+def test_each_photo_is_known_to_the_datas_lineage_without_its_signature(
+    album: Album, shelf: Path, tmp_path: Path
+) -> None:
+    urls = publish([f"{album.url}/1.jpg?signature=fake", f"{album.url}/2.jpg"])
+    assert urls.media_locations() == [f"{album.url}/1.jpg", f"{album.url}/2.jpg"]
+    paths = files(tmp_path)
+    assert from_files(paths, album, shelf).media_locations() == [str(path) for path in paths]

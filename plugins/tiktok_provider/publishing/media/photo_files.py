@@ -90,6 +90,11 @@ class PhotoFiles:
         return len(self.files)
 
     @property
+    def parts(self) -> Sequence[PhotoFile]:
+        """Each of them."""
+        return self.files
+
+    @property
     def location(self) -> str:
         """The first file's, how many more there are, and a hash of where all lie."""
         places = [file.location for file in self.files]

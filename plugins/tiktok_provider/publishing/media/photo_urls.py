@@ -36,6 +36,11 @@ class PhotoUrls:
         return len(self.urls)
 
     @property
+    def parts(self) -> Sequence[PublicUrl]:
+        """Each of them."""
+        return self.urls
+
+    @property
     def location(self) -> str:
         """The first URL without its query, and how many more there are."""
         return and_more([url.location for url in self.urls])
