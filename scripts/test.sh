@@ -52,6 +52,10 @@ check format "$PYTHON" -m ruff format --check .
 check mypy "$PYTHON" -m mypy plugins sandbox scripts benchmarks dags tests
 check import-linter "$PYTHON" .venv/bin/lint-imports --no-logo
 if [ $# -eq 0 ]; then
+    check docs env AIRFLOW_HOME="$scratch/airflow" "$PYTHON" -m sphinx -W --keep-going -q \
+        -d "$scratch/doctrees" -b html docs "$scratch/site"
+fi
+if [ $# -eq 0 ]; then
     check "pytest" run_pytest --cov --cov-report= tests/unit tests/sandbox
     check "pytest, Airflow" tests_with_airflow_ended
     closing_lines+=("$(closing_line "$scratch/airflow")")
