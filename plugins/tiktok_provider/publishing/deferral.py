@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from tiktok_provider.store.clock import utc_now
-from tiktok_provider.store.rate_limits import Cap
+from tiktok_provider.store.rate_limits import ClosedBy
 
 
 class DeferTask(Exception):  # noqa: N818  (it is no error)
@@ -14,7 +14,7 @@ class DeferTask(Exception):  # noqa: N818  (it is no error)
     :param cap: what has closed the account, if that is the reason: a person may reopen it before the time is over.
     """
 
-    def __init__(self, seconds: float, reason: str, *, cap: Cap | None = None) -> None:
+    def __init__(self, seconds: float, reason: str, *, cap: ClosedBy | None = None) -> None:
         self.seconds = max(seconds, 0.0)
         self.reason = reason
         self.cap = cap

@@ -19,6 +19,7 @@ from tiktok_provider.publishing.deferral import DeferTask, moment_in
 from tiktok_provider.store.client import Store
 from tiktok_provider.store.clock import utc_now
 from tiktok_provider.store.rate_limits import (
+    LONG_PAUSE,
     LONGEST_HOLD,
     PER_MINUTE,
     SHORT_WAIT,
@@ -120,7 +121,8 @@ class RateLimiter:
             self._store.run(PauseCalls(endpoint, seconds))
         except TikTokError as fault:
             log.warning("The pause of the account's calls could not be reported to the store: %s", fault)
-        return DeferTask(seconds, f"TikTok wants fewer {endpoint} calls")
+        closing = endpoint if seconds > LONG_PAUSE else None
+        return DeferTask(seconds, f"TikTok wants fewer {endpoint} calls", cap=closing)
 
     def cap_reached(self, code: str) -> None:
         """Report a cap that TikTok's answer names; the store closes the account until it ends.
@@ -139,7 +141,7 @@ class RateLimiter:
 
     def _defer(self, endpoint: Endpoint, answer: Wait) -> NoReturn:
         if answer.cap is None:
-            raise DeferTask(answer.retry_in, _used_up(endpoint))
+            raise DeferTask(answer.retry_in, _used_up(endpoint), cap=endpoint if answer.until else None)
         whose = WHOSE_CAP[answer.cap]
         what_to_do = _finish_drafts(answer.pending, self._store.conn_id)
         if self._on_cap == "fail":

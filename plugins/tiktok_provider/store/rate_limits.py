@@ -22,6 +22,8 @@ PER_MINUTE = {Endpoint.INIT: 6, Endpoint.CREATOR_INFO: 20, Endpoint.STATUS: 30}
 WINDOW = 61.0
 # No pause and no wait is longer than so many seconds.
 LONGEST_HOLD = 86_400.0
+# Seconds. A longer pause than that of TikTok's own window closes the account, and a person may end it.
+LONG_PAUSE = 2 * WINDOW
 # A caller that waits on its worker asks again after so many seconds at the latest.
 SHORT_WAIT = 2.0
 # A task leaves its worker for at least so many seconds, and waits there if it has less to wait. Airflow itself fails
@@ -47,6 +49,15 @@ class Cap(StrEnum):
     """Creators who post through the app within 24 hours; closes both."""
 
 
+# What can close an account: a cap, or a pause that TikTok wants of an endpoint.
+ClosedBy = Cap | Endpoint
+
+
+def closed_by(name: str) -> ClosedBy:
+    """Return the cap or the endpoint of this name."""
+    return Cap(name) if name in list(Cap) else Endpoint(name)
+
+
 # For people; a clause without its verb.
 WHOSE_CAP = {
     Cap.POSTS: "the creator's cap of API posts in 24 hours",
@@ -64,7 +75,7 @@ class Closure:
     """
 
     conn_id: str
-    by: Cap | Endpoint
+    by: ClosedBy
     until: datetime
 
     @property
@@ -111,7 +122,7 @@ class Wait:
 
     :param retry_in: seconds after which to ask again; a hint, not a reservation.
     :param cap: what has closed the account, None if only the rate limit is used up.
-    :param until: when the cap's window ends, as far as can be known.
+    :param until: when the cap's window, or a long pause after a 429, ends, as far as can be known.
     :param pending: the drafts that must be posted or discarded before another one may be sent.
     """
 

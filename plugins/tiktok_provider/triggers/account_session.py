@@ -30,7 +30,7 @@ from tiktok_provider.metrics import RATE_LIMITED, count
 from tiktok_provider.publishing.waiting.polling import MINUTE_WINDOW, passes
 from tiktok_provider.store.errors import StoreUnreachableError
 from tiktok_provider.store.posts import PostOutcome, PostRecord
-from tiktok_provider.store.rate_limits import LONGEST_HOLD, Cap, Closure, Endpoint
+from tiktok_provider.store.rate_limits import LONGEST_HOLD, ClosedBy, Closure, Endpoint
 from tiktok_provider.store.requests import GetClosures, GetPost, IsTryOver, RecordOutcome, StoreRequest
 from tiktok_provider.triggers.breaker import Breaker
 from tiktok_provider.triggers.rate_limit import PATIENCE, StatusCalls
@@ -128,8 +128,8 @@ class AccountSession:
             session.hook.require_scope("video.list")
             return await session.run(list_videos(cursor=cursor))
 
-    async def is_closed_by(self, cap: Cap) -> bool:
-        """Ask the store whether a cap closes the account; True if the store does not answer.
+    async def is_closed_by(self, cap: ClosedBy) -> bool:
+        """Ask the store whether a cap or a pause closes the account; True if the store does not answer.
 
         All triggers of the account share an answer for a minute.
         """

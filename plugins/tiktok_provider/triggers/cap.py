@@ -1,4 +1,4 @@
-"""The trigger that waits until a 24-hour cap ends, or a person reopens the account."""
+"""The trigger that waits until a 24-hour cap or a long pause ends, or a person reopens the account."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from tiktok_provider.publishing.waiting.worker_poller import with_jitter
-from tiktok_provider.store.rate_limits import Cap
+from tiktok_provider.store.rate_limits import closed_by
 from tiktok_provider.triggers.account_session import account_session
 from tiktok_provider.triggers.events import hold_event
 
@@ -20,14 +20,14 @@ class TikTokCapTrigger(BaseTrigger):
     """Fires when a cap's window ends, or minutes after ``airflow tiktok reopen`` has reopened the account.
 
     :param tiktok_conn_id: a Connection of type ``tiktok``.
-    :param cap: what has closed the account, a ``Cap``.
+    :param cap: what has closed the account, a ``Cap``, or an ``Endpoint`` of which TikTok wants fewer calls.
     :param until: seconds since the epoch.
     """
 
     def __init__(self, tiktok_conn_id: str, cap: str, until: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tiktok_conn_id = tiktok_conn_id
-        self.cap = Cap(cap)
+        self.cap = closed_by(cap)
         self.until = until
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

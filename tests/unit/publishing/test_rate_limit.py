@@ -19,6 +19,7 @@ from tiktok_provider.publishing.rate_limit import CAP_OF_CODE, RateLimiter
 from tiktok_provider.store.client import Store
 from tiktok_provider.store.errors import StoreUnreachableError
 from tiktok_provider.store.rate_limits import (
+    LONG_PAUSE,
     SHORT_WAIT,
     SHORTEST_LEAVE,
     WHOSE_CAP,
@@ -157,6 +158,7 @@ def test_a_429_pauses_all_tasks_of_the_account_for_as_long_as_tiktok_asks(
 ) -> None:
     deferral = desk.deferral(desk.limiter(), too_many_calls(retry_after))
     assert least <= deferral.seconds <= most
+    assert deferral.cap == (INIT if least > LONG_PAUSE else None)
     assert desk.store.requests[1:] == [PauseCalls(INIT, deferral.seconds), EndCalls(INIT, TASK)]
 
 

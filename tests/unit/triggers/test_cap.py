@@ -11,7 +11,7 @@ from tests.unit.conftest import CONN_ID, Creator
 from tests.unit.triggers.conftest import Waits
 from tiktok_provider.database.rate_limits.service import RateLimitService
 from tiktok_provider.store.errors import StoreUnreachableError
-from tiktok_provider.store.rate_limits import Cap, Closure
+from tiktok_provider.store.rate_limits import Cap, ClosedBy, Closure, Endpoint
 from tiktok_provider.triggers.cap import LOOK_EVERY, TikTokCapTrigger
 
 LONG = 3_600.0
@@ -24,13 +24,13 @@ class Closed:
 
     waits: Waits
 
-    async def wait(self, cap: Cap = Cap.POSTS) -> list[TriggerEvent]:
+    async def wait(self, cap: ClosedBy = Cap.POSTS) -> list[TriggerEvent]:
         trigger = TikTokCapTrigger(CONN_ID, cap, self.waits.now() + LONG)
         return [event async for event in trigger.run()]
 
-    async def reopened(self) -> list[TriggerEvent]:
+    async def reopened(self, cap: ClosedBy = Cap.POSTS) -> list[TriggerEvent]:
         """Wait, while a person reopens the account after ten minutes."""
-        waiting = asyncio.create_task(self.wait())
+        waiting = asyncio.create_task(self.wait(cap))
         await asyncio.sleep(600)
         assert not waiting.done()
         await RateLimitService().reopen(CONN_ID, actor="anna")
@@ -50,6 +50,14 @@ def test_it_fires_once_when_the_cap_ends(closed: Closed, waits: Waits) -> None:
 
 def test_it_fires_minutes_after_a_person_has_reopened_the_account(closed: Closed, waits: Waits) -> None:
     assert len(waits.run(closed.reopened())) == 1
+    assert 600 < waits.passed < 600 + 2 * LOOK_EVERY
+
+
+def test_it_fires_minutes_after_a_person_has_ended_a_long_pause_of_an_endpoint(
+    closed: Closed, waits: Waits
+) -> None:
+    asyncio.run(RateLimitService().pause(CONN_ID, Endpoint.INIT, LONG))
+    assert len(waits.run(closed.reopened(Endpoint.INIT))) == 1
     assert 600 < waits.passed < 600 + 2 * LOOK_EVERY
 
 

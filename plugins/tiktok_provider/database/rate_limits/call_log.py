@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tiktok_provider.store.rate_limits import SHORT_WAIT, SHORTEST_LEAVE, WINDOW, Granted, Wait
+from tiktok_provider.store.rate_limits import LONG_PAUSE, SHORT_WAIT, SHORTEST_LEAVE, WINDOW, Granted, Wait
 from tiktok_provider.store.requests import TakeCalls
 
 # A call whose end is not reported has ended after so many seconds, longer than any of our timeouts, whatever its
@@ -154,11 +154,16 @@ class CallLog:
         remaining = (self._free_at(place + wanted.leave) - self.now).total_seconds()
         if wanted.count > 1 or wanted.leave:
             return Wait(retry_in=max(remaining, _SHORTEST_POLL_WAIT) + JITTER * jitter())
-        seconds = self._call_back_in(remaining)
+        seconds, paused_until = self._call_back_in(remaining), self._long_pause_until()
         back_at = self.now + timedelta(seconds=seconds)
         caller = WaitingCaller(back_at, wanted.holder, was_away=seconds > SHORT_WAIT)
         self.waiting[place : place + 1] = [caller]
-        return Wait(retry_in=seconds)
+        return Wait(retry_in=seconds, until=paused_until)
+
+    def _long_pause_until(self) -> datetime | None:
+        """Return the end of a pause that is so long that a person may want to end it."""
+        until = self.paused_until
+        return until if until and until > self.now + timedelta(seconds=LONG_PAUSE) else None
 
     def _free_at(self, place: int) -> datetime:
         """Return when a caller with so many before it can call, if each call is followed by one a window later."""

@@ -15,11 +15,11 @@ from tiktok_provider.database.session import audit
 from tiktok_provider.database.tables import AccountClosure, AttemptRow, PostRow, RateLimitLog
 from tiktok_provider.store.posts import PostState
 from tiktok_provider.store.rate_limits import (
+    LONG_PAUSE,
     MAX_PENDING_DRAFTS,
     PENDING_FOR,
     PER_MINUTE,
     SHORTEST_LEAVE,
-    WINDOW,
     Cap,
     Closure,
     Endpoint,
@@ -161,7 +161,7 @@ def _caps(session: Session, conn_id: str | None, now: datetime) -> list[Closure]
 
 def _long_pauses(session: Session, conn_id: str | None, now: datetime) -> list[Closure]:
     """Return the pauses after a 429 that are longer than TikTok's own window."""
-    rows = select(RateLimitLog).where(RateLimitLog.paused_until > now + timedelta(seconds=2 * WINDOW))
+    rows = select(RateLimitLog).where(RateLimitLog.paused_until > now + timedelta(seconds=LONG_PAUSE))
     if conn_id is not None:
         rows = rows.where(RateLimitLog.conn_id == conn_id)
     return [

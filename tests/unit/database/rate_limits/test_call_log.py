@@ -48,3 +48,16 @@ def test_a_caller_is_sent_away_until_a_call_is_free_and_no_pause_is_left(
     answer = log.take(TakeCalls(Endpoint.STATUS, "poller", count=2, leave=0))
     assert isinstance(answer, Wait)
     assert answer.retry_in == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("paused_for", "is_long"), [(30.0, False), (3600.0, True)])
+def test_a_long_pause_is_told_with_its_end_and_a_queue_is_none(paused_for: float, is_long: bool) -> None:
+    log = CallLog(NOW, LIMIT, [], [], in_seconds(paused_for), 0.0)
+    answer = log.take(TakeCalls(Endpoint.INIT, "a task"))
+    assert isinstance(answer, Wait)
+    assert answer.until == (in_seconds(paused_for) if is_long else None)
+    full = CallLog(NOW, LIMIT, [LoggedCall(in_seconds(60), None)] * LIMIT, [], None, 0.0)
+    for number in range(LIMIT * 3):
+        queued = full.take(TakeCalls(Endpoint.INIT, f"task {number}"))
+        assert isinstance(queued, Wait)
+        assert queued.until is None
