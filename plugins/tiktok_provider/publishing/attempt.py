@@ -83,8 +83,8 @@ class _Outgoing:
 
 def _prepare(session: PublishingSession) -> _Outgoing:
     request, account = session.request, session.hook.account
-    session.hook.require_scope(request.target.scope)
     if not request.target.needs_creator_info:
+        session.hook.require_scope(request.target.scope)
         page = account.page_url(f"/@{account.username}") if account.username else ""
         return _Outgoing(request, page, account.username or account.conn_id)
     with session.rate_limiter.call(Endpoint.CREATOR_INFO) as take_again:
