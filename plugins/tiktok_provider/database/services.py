@@ -61,7 +61,7 @@ HANDLERS: Mapping[type[StoreRequest[Any]], Callable[[Services, str, Any], Awaita
     requests.IsTryOver: lambda store, conn_id, asked: store.posts.is_try_over(
         conn_id, asked.post_key, asked.try_id
     ),
-    requests.GetPendingDrafts: lambda store, conn_id, _: store.posts.pending_drafts(conn_id),
+    requests.GetUnfinishedDrafts: lambda store, conn_id, _: store.posts.unfinished_drafts(conn_id),
     requests.TakeCalls: lambda store, conn_id, asked: store.rate_limits.take(conn_id, asked),
     requests.EndCalls: lambda store, conn_id, asked: store.rate_limits.end(
         conn_id, asked.endpoint, asked.holder

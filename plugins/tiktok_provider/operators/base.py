@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
@@ -128,10 +129,6 @@ class TikTokPublishingOperator(PostLineage, TypedParameters, BaseOperator):
         """Seconds for which a post that is out is waited for because of its id; None: to the deadline."""
         return None
 
-    def can_go_on(self, context: "Context", hook: "TikTokHook", pause: "DeferTask") -> bool:  # noqa: ARG002
-        """Look whether a pause is needed at all; if not, the task tries again at once."""
-        return False
-
     def clean_up(self, record: PostRecord) -> None:
         """Remove what was there for TikTok to fetch. Called once TikTok has said how the attempt ended."""
 
@@ -155,8 +152,7 @@ class TikTokPublishingOperator(PostLineage, TypedParameters, BaseOperator):
                     return self._publish(context, hook)
                 except DeferTask as pause:
                     outage.end()
-                    if not self.can_go_on(context, hook, pause):
-                        self._pause(pause)
+                    self._pause(pause)
                 except TooLateError as error:
                     if self.on_late == "fail":
                         raise
@@ -254,9 +250,16 @@ class TikTokPublishingOperator(PostLineage, TypedParameters, BaseOperator):
     def _rate_limiter(self, hook: "TikTokHook", context: "Context", cap: Cap = Cap.POSTS) -> "RateLimiter":
         from tiktok_provider.publishing.post_key import claimant_of
         from tiktok_provider.publishing.rate_limit import RateLimiter
+        from tiktok_provider.publishing.waiting.pending_drafts import finish_pending_drafts
 
         task = claimant_of(context).task
-        return RateLimiter(hook.store, task, on_cap=self.on_cap, draft=cap is Cap.DRAFTS)
+        return RateLimiter(
+            hook.store,
+            task,
+            on_cap=self.on_cap,
+            draft=cap is Cap.DRAFTS,
+            finish_drafts=partial(finish_pending_drafts, hook, task),
+        )
 
     def _pause(self, pause: "DeferTask", outage_since: str | None = None) -> None:
         """Leave the worker until it is time; without deferral, wait on it."""

@@ -5,13 +5,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tiktok_provider.operators.base import TikTokPublishingOperator
 from tiktok_provider.publishing.waiting.polling import WaitFor
-from tiktok_provider.store.rate_limits import Cap
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from tiktok_provider.hooks.tiktok import TikTokHook
-    from tiktok_provider.publishing.deferral import DeferTask
     from tiktok_provider.publishing.request import PostRequest
 
 WaitForDraft = Literal["inbox", "posted"]
@@ -34,12 +29,3 @@ class TikTokDraftOperator(TikTokPublishingOperator):
     def waits_for(self, request: "PostRequest") -> WaitFor:  # noqa: ARG002
         """Return what to wait for."""
         return self.wait_for  # type: ignore[no-any-return]
-
-    def can_go_on(self, context: "Context", hook: "TikTokHook", pause: "DeferTask") -> bool:
-        """Ask TikTok what became of the drafts that fill the inbox: their tasks may have waited for it alone."""
-        from tiktok_provider.publishing.post_key import claimant_of
-        from tiktok_provider.publishing.waiting.pending_drafts import finish_pending_drafts
-
-        if pause.cap is not Cap.DRAFTS:
-            return False
-        return finish_pending_drafts(hook, claimant_of(context).task)

@@ -54,6 +54,8 @@ class RateLimiter:
     :param holder: names the task instance in all its tries, so that it keeps its place among those that wait.
     :param on_cap: ``wait``: defer until the cap ends; ``fail``: raise.
     :param draft: whether the calls are about a draft.
+    :param finish_drafts: asks TikTok what became of the drafts that fill the inbox, and returns whether one waits no
+        more; asked once.
     :param sleep: waits, in seconds.
     """
 
@@ -64,12 +66,14 @@ class RateLimiter:
         *,
         on_cap: OnCap = "wait",
         draft: bool = False,
+        finish_drafts: Callable[[], bool] | None = None,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._store = store
         self._holder = holder
         self._on_cap = on_cap
         self._draft = draft
+        self._finish_drafts = finish_drafts
         self._sleep = sleep or time.sleep
 
     def take(self, endpoint: Endpoint) -> None:
@@ -82,6 +86,8 @@ class RateLimiter:
             answer = self._store.run(TakeCalls(endpoint, self._holder, draft=self._draft))
             if not isinstance(answer, Wait):
                 return
+            if answer.cap is Cap.DRAFTS and self._has_room_after_all():
+                continue
             if answer.cap is not None or answer.retry_in > SHORT_WAIT:
                 self._defer(endpoint, answer)
             self._sleep(answer.retry_in)
@@ -111,6 +117,11 @@ class RateLimiter:
             raise
         finally:
             self.end(endpoint)
+
+    def _has_room_after_all(self) -> bool:
+        """Ask once: nobody tells when a creator has posted a draft."""
+        finish, self._finish_drafts = self._finish_drafts, None
+        return finish is not None and finish()
 
     def _pause(self, endpoint: Endpoint, error: RateLimitedError) -> DeferTask:
         """Pause the account's calls for as long as TikTok asks, and return how this task waits for it."""

@@ -187,10 +187,10 @@ class TakeCalls(StoreRequest[Granted | Wait]):
 
 
 @dataclass(frozen=True, slots=True)
-class GetPendingDrafts(StoreRequest[tuple[PostRecord, ...]]):
-    """The drafts that wait in the creator's inbox, as far as is known; see ``PostService.pending_drafts``."""
+class GetUnfinishedDrafts(StoreRequest[tuple[PostRecord, ...]]):
+    """The drafts that wait in the creator's inbox, as far as is known; see ``PostService.unfinished_drafts``."""
 
-    route = "posts/pending-drafts"
+    route = "posts/unfinished-drafts"
     answer = tuple[PostRecord, ...]
     writes = False
 

@@ -27,11 +27,19 @@ from tiktok_provider.exceptions import (
 )
 from tiktok_provider.hooks.tiktok import AsyncSession, TikTokHook
 from tiktok_provider.metrics import RATE_LIMITED, count
+from tiktok_provider.publishing.waiting.late_ids import news_of
 from tiktok_provider.publishing.waiting.polling import MINUTE_WINDOW, passes
 from tiktok_provider.store.errors import StoreUnreachableError
 from tiktok_provider.store.posts import PostOutcome, PostRecord
 from tiktok_provider.store.rate_limits import LONGEST_HOLD, ClosedBy, Closure, Endpoint
-from tiktok_provider.store.requests import GetClosures, GetPost, IsTryOver, RecordOutcome, StoreRequest
+from tiktok_provider.store.requests import (
+    GetClosures,
+    GetPost,
+    GetUnfinishedDrafts,
+    IsTryOver,
+    RecordOutcome,
+    StoreRequest,
+)
 from tiktok_provider.triggers.breaker import Breaker
 from tiktok_provider.triggers.rate_limit import PATIENCE, StatusCalls
 
@@ -44,6 +52,8 @@ SHORTEST_OUTAGE, LONGEST_OUTAGE = 5.0, 15.0
 SPREAD = 10.0
 # Seconds for which an answer about what closes the account is good for all triggers.
 SHARED_FOR = 60.0
+# Seconds from one question about the drafts that fill an inbox to the next.
+DRAFTS_EVERY = 300.0
 HOST_FAILURES = (UnreachableError, UnexpectedAnswerError, ServiceError)
 
 
@@ -65,6 +75,7 @@ class AccountSession:
         self._stack = AsyncExitStack()
         self._closures: tuple[Closure, ...] = ()
         self._closures_valid_until = 0.0
+        self._drafts_asked_until = 0.0
         self.users = 0
 
     async def fetch_status(self, publish_id: str) -> PostStatus:
@@ -127,6 +138,24 @@ class AccountSession:
             # The token is at hand, so this asks nobody.
             session.hook.require_scope("video.list")
             return await session.run(list_videos(cursor=cursor))
+
+    async def finish_drafts(self) -> None:
+        """Ask TikTok what became of the drafts in the creator's inbox, and record it.
+
+        All triggers of the account together ask every five minutes.
+        """
+        if _now() < self._drafts_asked_until:
+            return
+        self._drafts_asked_until = _now() + DRAFTS_EVERY
+        drafts = await self._ask_store(GetUnfinishedDrafts(), "for the drafts in the inbox")
+        for draft in drafts or ():
+            try:
+                outcome = news_of(draft, await self.fetch_status(str(draft.publish_id)))
+            except TikTokError as error:
+                log.info("The draft %r could not be asked for: %s", draft.post_key, error)
+                continue
+            if outcome:
+                await self.record_outcome(draft.post_key, outcome)
 
     async def is_closed_by(self, cap: ClosedBy) -> bool:
         """Ask the store whether a cap or a pause closes the account; True if the store does not answer.

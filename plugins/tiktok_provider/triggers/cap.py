@@ -8,7 +8,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from tiktok_provider.publishing.waiting.worker_poller import with_jitter
-from tiktok_provider.store.rate_limits import closed_by
+from tiktok_provider.store.rate_limits import Cap, closed_by
 from tiktok_provider.triggers.account_session import account_session
 from tiktok_provider.triggers.events import hold_event
 
@@ -45,6 +45,8 @@ class TikTokCapTrigger(BaseTrigger):
         async with account_session(self.tiktok_conn_id) as account:
             while (left := self.until - time.time()) > 0:
                 await asyncio.sleep(min(left, with_jitter(LOOK_EVERY)))
+                if self.cap is Cap.DRAFTS:
+                    await account.finish_drafts()
                 if time.time() < self.until and not await account.is_closed_by(self.cap):
                     break
         await hold_event(begun)

@@ -1,15 +1,19 @@
 """Video drafts through the sandbox: delivered, posted by the creator, counted while they wait in the inbox."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
+from sqlalchemy import update
 
 from tests.unit.conftest import CONN_ID, Creator, Task
 from tiktok_provider.database.rate_limits.service import RateLimitService
+from tiktok_provider.database.session import transaction
+from tiktok_provider.database.tables import PostRow
 from tiktok_provider.exceptions import (
     AccountClosedError,
     ConnectionSettingsError,
@@ -21,14 +25,23 @@ from tiktok_provider.hooks.store_access import open_store
 from tiktok_provider.operators.publish_video import TikTokPublishVideoOperator
 from tiktok_provider.operators.upload_video import TikTokUploadVideoOperator
 from tiktok_provider.store.posts import PostState
-from tiktok_provider.store.rate_limits import MAX_PENDING_DRAFTS, Cap
-from tiktok_provider.store.requests import GetClosures, GetPendingDrafts
+from tiktok_provider.store.rate_limits import MAX_PENDING_DRAFTS, PER_MINUTE, Cap, Endpoint
+from tiktok_provider.store.requests import GetClosures, GetUnfinishedDrafts
+from tiktok_provider.triggers.cap import TikTokCapTrigger
 
 INIT = "/v2/post/publish/inbox/video/init/"
 CREATOR_INFO = "/v2/post/publish/creator_info/query/"
 STATUS = "/v2/post/publish/status/fetch/"
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
+
+
+@pytest.fixture(autouse=True)
+def calls_enough(creator: Creator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let several posts be made within a minute."""
+    creator.sandbox.set_switches(rate_limits=False)
+    for endpoint in Endpoint:
+        monkeypatch.setitem(PER_MINUTE, endpoint, 1000)
 
 
 def upload(clip: Path, **parameters: Any) -> TikTokUploadVideoOperator:
@@ -107,7 +120,7 @@ def test_a_draft_that_is_not_posted_in_time_stays_in_the_inbox_and_is_waited_for
     with pytest.raises(PostTimeoutError, match="creator had not posted the draft"):
         upload(clip, wait_for="posted", timeout=0).execute(task.context)
     with open_store(CONN_ID) as store:
-        [pending] = store.run(GetPendingDrafts())
+        [pending] = store.run(GetUnfinishedDrafts())
     assert pending.state == PostState.IN_INBOX
     post_draft(creator, str(pending.publish_id))
     assert upload(clip, wait_for="posted").execute(task.next_try().context)["status"] == "PUBLISH_COMPLETE"
@@ -146,13 +159,50 @@ def test_a_sixth_draft_waits_and_names_those_that_fill_the_inbox(
         assert [found.by for found in store.run(GetClosures())] == [Cap.DRAFTS]
 
 
+@pytest.mark.parametrize("on_cap", ["wait", "fail"])
 def test_a_draft_that_the_creator_has_posted_makes_room_though_no_task_waited_for_that(
-    creator: Creator, task: Task, clip: Path
+    creator: Creator, task: Task, clip: Path, on_cap: str
 ) -> None:
     waiting = fill_inbox(task, clip)
     post_draft(creator, waiting[2])
-    result = upload(clip, post_key="sixth", allow_duplicate=True)
+    result = upload(clip, post_key="sixth", allow_duplicate=True, on_cap=on_cap)
     assert result.execute(task.context)["status"] == "SEND_TO_USER_INBOX"
+    assert len(creator.calls(INIT)) == MAX_PENDING_DRAFTS + 1
+
+
+def sixth_leaves(clip: Path, task: Task) -> TikTokCapTrigger:
+    """Return what a sixth draft waits for."""
+    sixth = upload(clip, post_key="sixth", allow_duplicate=True, deferrable=True)
+    with pytest.raises(TaskDeferred) as left:
+        sixth.execute(task.context)
+    assert isinstance(left.value.trigger, TikTokCapTrigger)
+    return left.value.trigger
+
+
+def test_drafts_that_tiktok_counts_for_longer_are_named_and_the_first_that_is_posted_makes_room(
+    creator: Creator, task: Task, clip: Path
+) -> None:
+    waiting = fill_inbox(task, clip)
+    with transaction() as session:
+        session.execute(update(PostRow).values(pending_since=datetime.now(UTC) - timedelta(hours=25)))
+    sixth_leaves(clip, task)
+    with open_store(CONN_ID) as store:
+        [closure] = store.run(GetClosures())
+    assert closure.until - datetime.now(UTC) < timedelta(minutes=61), "TikTok is asked again"
+    with pytest.raises(AccountClosedError) as refusal:
+        upload(clip, post_key="sixth", allow_duplicate=True, on_cap="fail").execute(task.context)
+    assert all(publish_id in str(refusal.value) for publish_id in waiting)
+    post_draft(creator, waiting[0])
+    sixth = upload(clip, post_key="sixth", allow_duplicate=True, on_cap="fail")
+    assert sixth.execute(task.context)["status"] == "SEND_TO_USER_INBOX"
+
+
+def test_by_tiktoks_documentation_a_posted_draft_counts_for_a_day_and_the_task_waits(
+    creator: Creator, task: Task, clip: Path
+) -> None:
+    creator.sandbox.set_switches(pending_drafts="window")
+    post_draft(creator, fill_inbox(task, clip)[0])
+    sixth_leaves(clip, task)
     assert len(creator.calls(INIT)) == MAX_PENDING_DRAFTS + 1
 
 

@@ -3,15 +3,19 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from airflow.triggers.base import TriggerEvent
 
-from tests.unit.conftest import CONN_ID, Creator
+from tests.unit.conftest import CONN_ID, Creator, Task
+from tests.unit.operators.test_upload_video import post_draft
 from tests.unit.triggers.conftest import Waits
 from tiktok_provider.database.rate_limits.service import RateLimitService
+from tiktok_provider.operators.upload_video import TikTokUploadVideoOperator
 from tiktok_provider.store.errors import StoreUnreachableError
-from tiktok_provider.store.rate_limits import Cap, ClosedBy, Closure, Endpoint
+from tiktok_provider.store.rate_limits import MAX_PENDING_DRAFTS, Cap, ClosedBy, Closure, Endpoint
+from tiktok_provider.triggers.account_session import DRAFTS_EVERY
 from tiktok_provider.triggers.cap import LOOK_EVERY, TikTokCapTrigger
 
 LONG = 3_600.0
@@ -59,6 +63,28 @@ def test_it_fires_minutes_after_a_person_has_ended_a_long_pause_of_an_endpoint(
     asyncio.run(RateLimitService().pause(CONN_ID, Endpoint.INIT, LONG))
     assert len(waits.run(closed.reopened(Endpoint.INIT))) == 1
     assert 600 < waits.passed < 600 + 2 * LOOK_EVERY
+
+
+def test_it_asks_tiktok_what_became_of_the_drafts_and_fires_minutes_after_one_was_posted(
+    creator: Creator, task: Task, clip: Path, waits: Waits
+) -> None:
+    creator.sandbox.freeze()
+    creator.sandbox.set_switches(rate_limits=False)
+    for place in range(MAX_PENDING_DRAFTS):
+        TikTokUploadVideoOperator(
+            task_id="draft", video=clip, wait=False, post_key=f"draft {place}", allow_duplicate=True
+        ).execute(task.context)
+    creator.sandbox.advance(10)
+
+    async def posted() -> list[TriggerEvent]:
+        waiting = asyncio.create_task(Closed(waits).wait(Cap.DRAFTS))
+        await asyncio.sleep(600)
+        assert not waiting.done()
+        post_draft(creator, creator.sandbox.publishes()[2]["publish_id"])
+        return await waiting
+
+    assert len(waits.run(posted())) == 1
+    assert 600 < waits.passed < 600 + DRAFTS_EVERY + 2 * LOOK_EVERY
 
 
 def test_another_cap_than_its_own_does_not_hold_it(closed: Closed, waits: Waits) -> None:

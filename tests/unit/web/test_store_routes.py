@@ -63,7 +63,7 @@ from tiktok_provider.web.application import build_application
 T = TypeVar("T")
 
 READING = [
-    *("tokens/get", "posts/get", "posts/without-id", "posts/try-over", "posts/pending-drafts"),
+    *("tokens/get", "posts/get", "posts/without-id", "posts/try-over", "posts/unfinished-drafts"),
     "rate-limits/closures",
 ]
 TAKE = f"/store/accounts/{CONN_ID}/rate-limits/take"

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from tiktok_provider.database.accounts.transitions import STORE
 from tiktok_provider.database.posts import events
+from tiktok_provider.database.posts.pending import open_inbox
 from tiktok_provider.database.posts.rows import (
     FORGOTTEN,
     end_attempt,
@@ -203,6 +204,8 @@ def _become(session: Session, row: PostRow, post_outcome: PostOutcome, now: date
     # No try has anything left to send.
     row.lease_until, row.updated_at = None, now
     _add_post_ids(row, post_outcome)
+    if row.pending_since and row.state in (PostState.OUT, PostState.FAILED):
+        open_inbox(session, row.conn_id)
     if row.state == PostState.UNCERTAIN:
         audit_uncertain(session, row, post_outcome.fail_reason)
 

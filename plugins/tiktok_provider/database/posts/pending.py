@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from tiktok_provider.database.tables import PostRow
+from tiktok_provider.database.tables import AccountClosure, PostRow
 from tiktok_provider.store.posts import PostState
-from tiktok_provider.store.rate_limits import PENDING_FOR
+from tiktok_provider.store.rate_limits import MAX_PENDING_DRAFTS, PENDING_FOR, Cap
 
+# Of one account; each costs a call.
+MOST_ASKED = 2 * MAX_PENDING_DRAFTS
 # Under way, or delivered; not yet posted, and not failed. Whether an uncertain one was delivered nobody knows.
 _PENDING = (PostState.INTENDED, PostState.UPLOADING, PostState.FINISHING, PostState.IN_INBOX)
 
@@ -32,6 +34,27 @@ def pending_drafts(session: Session, conn_id: str | None, now: datetime) -> Sequ
     if conn_id is not None:
         rows = rows.where(PostRow.conn_id == conn_id)
     return session.scalars(rows.order_by(PostRow.pending_since)).all()
+
+
+def unfinished_drafts(session: Session, conn_id: str) -> Sequence[PostRow]:
+    """Return the delivered drafts of which TikTok has not said that they were posted, the newest first.
+
+    TikTok may count one for longer than it is counted here.
+    """
+    rows = select(PostRow).where(
+        PostRow.conn_id == conn_id,
+        PostRow.pending_since.is_not(None),
+        PostRow.publish_id.is_not(None),
+        PostRow.state.in_((PostState.FINISHING, PostState.IN_INBOX)),
+    )
+    return session.scalars(rows.order_by(PostRow.pending_since.desc()).limit(MOST_ASKED)).all()
+
+
+def open_inbox(session: Session, conn_id: str) -> None:
+    """End what TikTok has closed because of the drafts: one of them waits no more."""
+    session.execute(
+        delete(AccountClosure).where(AccountClosure.conn_id == conn_id, AccountClosure.cap == Cap.DRAFTS)
+    )
 
 
 def free_places(session: Session, conn_id: str) -> None:

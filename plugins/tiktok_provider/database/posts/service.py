@@ -11,7 +11,7 @@ from tiktok_provider.database.accounts.connections import read_stored_account
 from tiktok_provider.database.clock import database_now
 from tiktok_provider.database.posts import outcomes, tries
 from tiktok_provider.database.posts import transitions as changes
-from tiktok_provider.database.posts.pending import pending_drafts
+from tiktok_provider.database.posts.pending import unfinished_drafts
 from tiktok_provider.database.posts.rows import FORGOTTEN, to_record
 from tiktok_provider.database.session import change
 from tiktok_provider.database.tables import PostRow
@@ -124,11 +124,10 @@ class PostService:
         )
         return tuple(record for record in records if record.lacks_id)[:limit]
 
-    async def pending_drafts(self, conn_id: str) -> tuple[PostRecord, ...]:
-        """Return the drafts that take a place in the creator's inbox, the oldest first."""
-        now = self._clock()
+    async def unfinished_drafts(self, conn_id: str) -> tuple[PostRecord, ...]:
+        """Return delivered drafts of which TikTok has not said that they were posted, the newest ten first."""
         return await in_read_thread(
-            change, lambda session: tuple(map(to_record, pending_drafts(session, conn_id, now)))
+            change, lambda session: tuple(map(to_record, unfinished_drafts(session, conn_id)))
         )
 
     async def posts(

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tiktok_provider.database.accounts.transitions import STORE
-from tiktok_provider.database.posts.pending import free_places, pending_drafts
+from tiktok_provider.database.posts.pending import free_places, pending_drafts, unfinished_drafts
 from tiktok_provider.database.posts.transitions import ABANDONED
 from tiktok_provider.database.rate_limits.call_log import FIRST_LATENESS, CallLog, LoggedCall, WaitingCaller
 from tiktok_provider.database.session import audit
@@ -60,7 +61,7 @@ def pause(session: Session, conn_id: str, endpoint: Endpoint, seconds: float, no
 
 def close(session: Session, conn_id: str, cap: Cap, retry_in: float | None, now: datetime) -> Wait:
     """Close an account until a cap's window ends, as far as can be known, and return when that is."""
-    until = _end_of_window(session, conn_id, now) if retry_in is None else now + timedelta(seconds=retry_in)
+    until = _end_of(session, conn_id, cap, now) if retry_in is None else now + timedelta(seconds=retry_in)
     closure = session.get(AccountClosure, (conn_id, cap))
     if closure is not None:
         closure.until = min(closure.until, now + DAY)
@@ -206,11 +207,21 @@ def _closed(session: Session, conn_id: str, draft: bool, now: datetime) -> Wait 
     ).all()
     for closure in closures:
         closure.until = min(closure.until, now + DAY)
-    return _wait_for(closures[-1], now) if closures else None
+    if not closures:
+        return None
+    found = _wait_for(closures[-1], now)
+    if found.cap is not Cap.DRAFTS:
+        return found
+    return replace(found, pending=tuple(map(_as_pending, unfinished_drafts(session, conn_id))))
 
 
 def _wait_for(closure: AccountClosure, now: datetime) -> Wait:
     return Wait(retry_in=(closure.until - now).total_seconds(), cap=Cap(closure.cap), until=closure.until)
+
+
+def _end_of(session: Session, conn_id: str, cap: Cap, now: datetime) -> datetime:
+    # Of drafts waiting frees none, as far as others have seen: TikTok is asked again.
+    return now + PROBE_AGAIN if cap is Cap.DRAFTS else _end_of_window(session, conn_id, now)
 
 
 def _end_of_window(session: Session, conn_id: str, now: datetime) -> datetime:

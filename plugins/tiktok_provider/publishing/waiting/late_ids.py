@@ -8,11 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tiktok_provider.api.drivers import nothing
+from tiktok_provider.api.posting import PostStatus
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.publishing.waiting.outcome_to_record import post_outcome_of
 from tiktok_provider.publishing.waiting.polling import Outcome, Watch, on_status
 from tiktok_provider.publishing.waiting.result import post_page
-from tiktok_provider.store.posts import PostRecord, PostState
+from tiktok_provider.store.posts import PostOutcome, PostRecord, PostState
 from tiktok_provider.store.rate_limits import Endpoint, Granted
 from tiktok_provider.store.requests import GetPostsWithoutId, RecordOutcome, TakeCalls
 
@@ -40,13 +41,18 @@ def refresh_post(
     :param before_repeat: see ``TikTokHook.post_status``.
     :raises TikTokError: what the call or the store raises.
     """
+    outcome = news_of(record, hook.post_status(str(record.publish_id), before_repeat))
+    return hook.store.run(RecordOutcome(record.post_key, outcome)) if outcome else record
+
+
+def news_of(record: PostRecord, status: PostStatus) -> PostOutcome | None:
+    """Return what to record of a post after TikTok has said where it stands; None if that is no end."""
     now = time.time()
     watch = Watch(str(record.publish_id), "complete", now, math.inf)
-    step = on_status(watch, hook.post_status(watch.publish_id, before_repeat), now)
+    step = on_status(watch, status, now)
     if not isinstance(step, Outcome):
-        return record
-    outcome = post_outcome_of(step, partial(post_page, record.profile_url, kind=record.kind))
-    return hook.store.run(RecordOutcome(record.post_key, outcome)) if outcome else record
+        return None
+    return post_outcome_of(step, partial(post_page, record.profile_url, kind=record.kind))
 
 
 def ask_for_late_ids(hook: "TikTokHook", holder: str) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from tiktok_provider.exceptions import TikTokError
 from tiktok_provider.publishing.waiting.late_ids import refresh_post
 from tiktok_provider.store.posts import PostState
-from tiktok_provider.store.rate_limits import MAX_PENDING_DRAFTS, Endpoint, Granted
-from tiktok_provider.store.requests import GetPendingDrafts, TakeCalls
+from tiktok_provider.store.rate_limits import Endpoint, Granted
+from tiktok_provider.store.requests import GetUnfinishedDrafts, TakeCalls
 
 if TYPE_CHECKING:
     from tiktok_provider.hooks.tiktok import TikTokHook
@@ -19,14 +19,13 @@ _WITHIN = 30.0
 
 
 def finish_pending_drafts(hook: "TikTokHook", holder: str) -> bool:
-    """Ask for each draft that fills the inbox, and return whether one was posted or has failed. It fails no task.
+    """Ask for each draft in the inbox, and return whether one was posted or has failed. It fails no task.
 
     :param holder: who asks, as in ``RateLimiter``.
     """
     try:
-        pending = [draft for draft in hook.store.run(GetPendingDrafts()) if draft.publish_id]
-        if len(pending) < MAX_PENDING_DRAFTS:
-            # TikTok itself has closed the account, and says no more.
+        pending = hook.store.run(GetUnfinishedDrafts())
+        if not pending:
             return False
         taking = TakeCalls(Endpoint.STATUS, f"{holder} pending drafts", count=len(pending), within=_WITHIN)
         answer = hook.store.run(taking)
