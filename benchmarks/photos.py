@@ -39,7 +39,7 @@ def measure(folder: Path, kind: str, number: int) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(public)))
     Thread(target=server.serve_forever, daemon=True).start()
     album = PublicAlbum(str(public), f"http://127.0.0.1:{server.server_port}")
-    media = PhotoFiles(photos, lambda: album, "tiktok_default")
+    media = PhotoFiles(photos, lambda: album, lambda: "a-post")
     base, begun = _peak(), time.monotonic()
     media.prepare(lambda: None)
     seconds = time.monotonic() - begun

@@ -1,5 +1,6 @@
 """The parameters that all operators for photos have."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from os import PathLike, fsdecode
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -85,12 +86,12 @@ class PhotoParameters(TikTokPublishingOperator):
         media = self._media()
         return [photo.location for photo in media.parts]
 
-    def clean_up(self, record: PostRecord) -> None:  # noqa: ARG002
+    def clean_up(self, record: PostRecord) -> None:
         """Remove the public copies of files: TikTok has its own by now, or wants no more of them."""
         if self.photos is None or self.keep_public_photos:
             return
         try:
-            self._files().clean_up()
+            self._album().remove(_folder_of(record.conn_id, record.post_key))
         except (TikTokError, OSError) as error:
             self.log.warning("The public copies of the photos were not removed: %s", error)
 
@@ -104,7 +105,10 @@ class PhotoParameters(TikTokPublishingOperator):
     def _files(self) -> "PhotoFiles":
         from tiktok_provider.publishing.media.photo_files import PhotoFiles
 
-        return PhotoFiles(self.photos, self._album, self.tiktok_conn_id)
+        # The post key is known by the time that something is written.
+        return PhotoFiles(
+            self.photos, self._album, lambda: _folder_of(self.tiktok_conn_id, str(self.post_key))
+        )
 
     def _album(self) -> "PublicAlbum":
         from tiktok_provider.hooks.tiktok import TikTokHook
@@ -116,6 +120,11 @@ class PhotoParameters(TikTokPublishingOperator):
                 storage = storage or hook.account.publish_to
                 address = address or hook.account.public_base_url
         return album_of(storage, address, self.tiktok_conn_id)
+
+
+def _folder_of(conn_id: str, post_key: str) -> str:
+    """Return the name of a post's folder in the public storage: no other post may lose its photos with it."""
+    return hashlib.sha256(f"{conn_id}\n{post_key}".encode()).hexdigest()[:32]
 
 
 def _plain(photos: Any) -> Any:

@@ -23,7 +23,7 @@ from tiktok_provider.operators.upload_photos import TikTokUploadPhotosOperator
 from tiktok_provider.publishing.media.public_images import PhotoUnreachableError
 from tiktok_provider.publishing.waiting.uncertain import UncertainPostError
 from tiktok_provider.store.errors import PostConflictError
-from tiktok_provider.store.posts import PostState
+from tiktok_provider.store.posts import PostRecord, PostState
 
 INIT = "/v2/post/publish/content/init/"
 CREATOR_INFO = "/v2/post/publish/creator_info/query/"
@@ -396,3 +396,28 @@ def test_each_photo_is_known_to_the_datas_lineage_without_its_signature(
     assert urls.media_locations() == [f"{album.url}/1.jpg", f"{album.url}/2.jpg"]
     paths = files(tmp_path)
     assert from_files(paths, album, shelf).media_locations() == [str(path) for path in paths]
+
+
+def test_a_post_removes_its_own_copies_alone(task: Task, album: Album, shelf: Path, tmp_path: Path) -> None:
+    paths = files(tmp_path)
+    kept = from_files(paths, album, shelf, keep_public_photos=True, post_key="first")
+    kept.execute(task.context)
+    copies = sorted(shelf.rglob("*.*"))
+    paths[0].write_bytes(picture("PNG", 300, 300))
+    from_files(paths, album, shelf, post_key="second").execute(task.context)
+    assert sorted(shelf.rglob("*.*")) == copies
+
+
+def test_what_is_removed_does_not_depend_on_the_files_as_they_are_by_then(
+    task: Task, album: Album, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = files(tmp_path)
+    clean_up = TikTokPublishPhotosOperator.clean_up
+
+    def written_again(operator: TikTokPublishPhotosOperator, record: PostRecord) -> None:
+        paths[0].unlink()
+        clean_up(operator, record)
+
+    monkeypatch.setattr(TikTokPublishPhotosOperator, "clean_up", written_again)
+    from_files(paths, album, shelf).execute(task.context)
+    assert list(shelf.rglob("*.*")) == []

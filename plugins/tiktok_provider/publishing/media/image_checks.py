@@ -12,6 +12,8 @@ from tiktok_provider.publishing.media.violations import Violation
 MAX_IMAGE_BYTES = 20_000_000
 MAX_SHORT_SIDE = 1080
 FORMATS = ("JPEG", "WEBP")
+# A JPEG with more pictures behind the first, as many phones write it.
+_MULTI_PICTURE = "MPO"
 # Looked for only to say what it is.
 _OTHER_FORMATS = ("PNG", "GIF", "BMP", "TIFF")
 _ORIENTATION_TAG: Final = 0x0112
@@ -43,10 +45,14 @@ def read_facts(head: bytes, size_bytes: int) -> ImageFacts:
             width, height = image.size
             if image.getexif().get(_ORIENTATION_TAG) in _ON_THE_SIDE:
                 width, height = height, width
-            found = str(image.format)
+            found = _plain_format(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return ImageFacts(format="", size_bytes=size_bytes)
     return ImageFacts(format=found, width=width, height=height, size_bytes=size_bytes)
+
+
+def _plain_format(image: Image.Image) -> str:
+    return "JPEG" if image.format == _MULTI_PICTURE else str(image.format)
 
 
 def check_image(field: str, location: str, facts: ImageFacts) -> Iterator[Violation]:

@@ -71,17 +71,19 @@ class PhotoFiles:
 
     :param locations: 1 to 35 paths or object-storage URLs; see ``StoredFile``.
     :param album: gives the public storage that they go through; asked when it is needed.
-    :param account: connection id; its folder there is its own.
+    :param folder: gives the name of the post's own folder there; asked when it is needed.
     """
 
     # To the store they are what they are to TikTok.
     source: Source = "url"
     by_place = True
 
-    def __init__(self, locations: Sequence[Any], album: Callable[[], PublicAlbum], account: str) -> None:
+    def __init__(
+        self, locations: Sequence[Any], album: Callable[[], PublicAlbum], folder: Callable[[], str]
+    ) -> None:
         self.files = tuple(PhotoFile(location) for location in locations)
         self._album = album
-        self._account = account
+        self._folder = folder
 
     def __repr__(self) -> str:
         return f"PhotoFiles({self.location!r})"
@@ -120,11 +122,6 @@ class PhotoFiles:
         """Nothing: their public URLs are public."""
         return ()
 
-    @property
-    def folder(self) -> str:
-        """Where they are in the public storage: no two posts of other photos or accounts share it."""
-        return _hash([self._account, self.digest])[:32]
-
     def violations(self, hosts: HostPolicy) -> Iterator[Violation | str]:
         """Yield what cannot be a photo post.
 
@@ -158,14 +155,10 @@ class PhotoFiles:
         self._wait_until_public(urls, alive)
         return photo_source([url.url for url in urls])
 
-    def clean_up(self) -> None:
-        """Remove them from the public storage."""
-        self._album().remove(self.folder)
-
     def _published(self, file: PhotoFile, alive: Callable[[], None]) -> PublicUrl:
         content = file.content()
         suffix = "webp" if content[8:12] == b"WEBP" else "jpg"
-        url = self._album().put(f"{self.folder}/{hashlib.sha256(content).hexdigest()}.{suffix}", content)
+        url = self._album().put(f"{self._folder()}/{hashlib.sha256(content).hexdigest()}.{suffix}", content)
         alive()
         return url
 

@@ -12,12 +12,8 @@ from tiktok_provider.publishing.media.public_url import PublicUrl
 
 log = logging.getLogger(__name__)
 
-# How storages are told that a file is a picture.
-_AS_PICTURE: dict[str, dict[str, str]] = {
-    "s3": {"ContentType": "image/jpeg"},
-    "gs": {"content_type": "image/jpeg"},
-    "gcs": {"content_type": "image/jpeg"},
-}
+# How storages are told of what type a file is.
+_TYPE_OPTIONS = {"s3": "ContentType", "gs": "content_type", "gcs": "content_type"}
 _ON_DISK = ("", "file", "local")
 
 
@@ -42,7 +38,9 @@ class PublicAlbum:
         if not _has(path, len(content)):
             if path.protocol in _ON_DISK:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            options: dict[str, Any] = _AS_PICTURE.get(path.protocol, {})
+            option = _TYPE_OPTIONS.get(path.protocol)
+            kind = "image/webp" if name.endswith(".webp") else "image/jpeg"
+            options: dict[str, Any] = {option: kind} if option else {}
             with path.open("wb", **options) as file:
                 file.write(content)
         return PublicUrl(f"{self.base_url.rstrip('/')}/{name}")

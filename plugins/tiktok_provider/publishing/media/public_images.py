@@ -1,5 +1,6 @@
 """Are photos where TikTok will fetch them, and as TikTok wants them? Each is asked for as TikTok would do it."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ _SIDE_BY_SIDE = 6
 _HEAD_BYTES = 2_000_000
 # Seconds without a byte.
 _TIMEOUT = 20.0
+# Seconds for one photo; TikTok would wait for longer, and no longer than an hour for all.
+_LONGEST_ANSWER = 120.0
 
 
 class PhotoUnreachableError(TikTokError):
@@ -70,6 +73,10 @@ def _examine(client: httpx.Client, image: PublicImage) -> list[Violation] | Phot
             return _not_there(image, response.status_code)
     except httpx.HTTPError as error:
         return _unreachable(image, type(error).__name__)
+    except (httpx.InvalidURL, UnicodeError):
+        return [
+            Violation(image.field, "no URL that can be asked for", "https://domain/path", image.url.location)
+        ]
 
 
 def _not_there(image: PublicImage, status: int) -> list[Violation] | PhotoUnreachableError:
@@ -90,9 +97,11 @@ def _unreachable(image: PublicImage, what: str) -> PhotoUnreachableError:
 def _read(response: httpx.Response) -> tuple[bytes, int]:
     """Return the head of an answer and its length; of a longer one than TikTok takes, what was read until then."""
     announced = response.headers.get("content-length", "")
-    head, length = bytearray(), 0
+    head, length, deadline = bytearray(), 0, time.monotonic() + _LONGEST_ANSWER
     for piece in response.iter_raw():
         length += len(piece)
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("The photo comes too slowly.", request=response.request)
         head += piece[: max(_HEAD_BYTES - len(head), 0)]
         if length > MAX_IMAGE_BYTES or (announced.isdigit() and len(head) >= _HEAD_BYTES):
             break
