@@ -18,7 +18,7 @@ if [ $# -gt 0 ]; then
 fi
 
 failed=0
-"$PYTHON" -m pytest -m "" tests/faults tests/integration/test_secrets.py || failed=1
+"$PYTHON" -m pytest -m "" tests/faults tests/integration/test_secrets.py tests/integration/test_events.py || failed=1
 "$PYTHON" -m pytest -m wall_clock tests/unit tests/sandbox || failed=1
 PYTHONPATH=scripts:benchmarks "$PYTHON" benchmarks/waiting.py || failed=1
 if [ -n "${TIKTOK_TEST_POSTGRES_URL:-}" ]; then

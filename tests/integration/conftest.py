@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -55,9 +55,14 @@ def sandbox(sandbox_server: Sandbox) -> Sandbox:
 
 @contextmanager
 def real_airflow(
-    home: Path, sandbox: Sandbox, database: str, *, scheduled: bool = False
+    home: Path,
+    sandbox: Sandbox,
+    database: str,
+    *,
+    scheduled: bool = False,
+    dags: Sequence[Path] = DAG_FOLDERS,
 ) -> Iterator[LocalAirflow]:
-    """A real Airflow with the DAGs of dags/ and tests/integration/dags/.
+    """A real Airflow, by default with the DAGs of dags/ and tests/integration/dags/.
 
     :param database: of ``DATABASES``.
     :param scheduled: whether DAGs run by their schedules, too, and not only when they are triggered.
@@ -68,7 +73,7 @@ def real_airflow(
         # Everything is logged, so that a secret in a log would be seen.
         "logging": {"logging_level": "DEBUG", "namespace_levels": "httpx=DEBUG httpcore=DEBUG"},
     }
-    folders = [folder for folder in DAG_FOLDERS if folder.is_dir()]
+    folders = [folder for folder in dags if folder.is_dir()]
     with ExitStack() as cleanup:
         if database == "postgresql":
             url = cleanup.enter_context(own_postgres_database(os.environ[POSTGRES]))
